@@ -1,0 +1,5 @@
+"""The judge: says whether a client, a server or a recording keeps a provider's contract.
+
+Reads the same folders as the emulator (`mockserver.provider`) and knows nothing of how the emulator works: its imports
+end at `mockserver.provider`, `mockserver.exchange` and `mockserver.errors`.
+"""

@@ -1,0 +1,1 @@
+"""An emulator of hosted ComfyUI services, driven wholly by the schemas of their providers."""

@@ -1,0 +1,45 @@
+"""The record of what crossed the wire: one HTTP exchange, or one WebSocket connection with its frames.
+
+Shared by the emulator, which keeps them, and by `contracts`, which judges them. Values only; no behaviour beyond
+reading convenience. Moments are Unix seconds on the world's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One WebSocket message. `data` is text or bytes; `sent` is true when the *server* sent it."""
+
+    at: float
+    sent: bool
+    data: str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer.
+
+    `path` is the path below the provider's mount, percent-encoded as received; `query` the raw query string.
+    Header names are lower case. Bodies are the bytes as they crossed the wire (bounded by the keeper).
+    """
+
+    number: int
+    provider: str
+    operation: str | None
+    at: float
+    method: str
+    host: str
+    path: str
+    query: str
+    request_headers: tuple[tuple[str, str], ...]
+    request_body: bytes
+    status: int
+    response_headers: tuple[tuple[str, str], ...]
+    response_body: bytes
+    frames: tuple[Frame, ...] = ()
+    tasks: tuple[str, ...] = ()
+    rules: tuple[str, ...] = field(default=())
+    """Ids of the scenario rules that shaped this answer."""

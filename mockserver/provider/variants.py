@@ -1,0 +1,52 @@
+"""variants.json: open questions of the documentation, their readings, and what a choice of them makes of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mockserver.errors import UserError
+from mockserver.provider.documents import Located, merge_patch
+from mockserver.provider.model import Reading, Variant
+from mockserver.provider.values import nearest
+
+
+def variants_of(file: Located | None, plain: Mapping[str, Any]) -> dict[str, Variant]:
+    """Compile variants.json; *plain* is the same content as read, whose patches are meant for other files."""
+    found: dict[str, Variant] = {}
+    for name, entry in (file or {}).items():
+        readings = {
+            key: Reading(
+                key, body.get("why", ""), body.get("x-source", {}), plain[name]["readings"][key].get("patch", {})
+            )
+            for key, body in entry["readings"].items()
+        }
+        if entry["default"] not in readings:
+            raise entry.error(f"is {entry['default']!r}, which is no reading; known: {', '.join(readings)}", "default")
+        if readings[entry["default"]].patch:
+            raise entry.error("is the files as they stand, so it has no patch", "readings", entry["default"], "patch")
+        found[name] = Variant(name, entry["asks"], entry["default"], readings)
+    return found
+
+
+def choose(variants: Mapping[str, Variant], readings: Mapping[str, str], *, folder: str) -> dict[str, str]:
+    """Return variant -> reading: as asked for in *readings*, else the default; raise `UserError` for unknown names."""
+    chosen = {variant.name: variant.default for variant in variants.values()}
+    for name, reading in readings.items():
+        if name not in variants:
+            near = nearest(name, variants) or f"; known: {', '.join(variants) or 'none'}"
+            raise UserError(f"{folder} has no variant {name!r}{near}")
+        if reading not in variants[name].readings:
+            known = ", ".join(variants[name].readings)
+            raise UserError(f"variant {name!r} of {folder} has no reading {reading!r}; known: {known}")
+        chosen[name] = reading
+    return chosen
+
+
+def apply(files: Mapping[str, Any], variants: Mapping[str, Variant], chosen: Mapping[str, str]) -> dict[str, Any]:
+    """Return *files* with the patches of the *chosen* readings applied."""
+    patched = dict(files)
+    for name, reading in chosen.items():
+        for file, patch in variants[name].readings[reading].patch.items():
+            patched[file] = merge_patch(patched[file], patch)
+    return patched

@@ -1,0 +1,145 @@
+"""The ASGI application: one door for every request, whichever provider, world or page it is for.
+
+Starlette serves the control API; provider calls are answered below its Request and Response: they are the hot path.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mockserver.settings import Settings
+from mockserver.web import calls, feeds
+from mockserver.web.bodies import Disconnected
+from mockserver.web.calls import Done, Head, common_headers
+from mockserver.web.control import control
+from mockserver.web.emulator import Emulator, Place, exchange
+
+log = logging.getLogger("mockserver")
+
+PREFLIGHT = (
+    ("access-control-allow-origin", "*"),
+    ("access-control-allow-methods", "GET, POST, PUT, DELETE, PATCH, HEAD, OPTIONS"),
+    ("access-control-max-age", "600"),
+)
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """Return the application; raise `UserError` or `SchemaFolderError` where *settings* or a folder will not do."""
+    return Application(Emulator(settings))
+
+
+class Application:
+    """Routes a connection to control API, provider call, push channel or nowhere."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self._control = control(emulator)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        path: str = scope["path"]
+        if path.startswith("/_mock") and not path.startswith("/_mock/w/"):
+            await self._control(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get("host", "")
+        raw = scope.get("raw_path", path.encode()).decode("latin-1").partition("?")[0]
+        place = self.emulator.place(host.lower(), path, raw)
+        head = Head(scope.get("method", "GET"), headers, scope["query_string"].decode("latin-1"), _base(scope, host))
+        if scope["type"] == "websocket":
+            await self._feed(place, head, receive, send)
+        elif place is None:
+            await _nowhere(self.emulator, path, send)
+        else:
+            await self._call(place, head, receive, send)
+
+    async def _call(self, place: Place, head: Head, receive: Receive, send: Send) -> None:
+        provider = place.served.store if place.in_store and place.served.store is not None else place.served.provider
+        if head.method == "OPTIONS" and provider.wire.get("cors") and "origin" in head.headers:
+            wanted = head.headers.get("access-control-request-headers", "*")
+            await _respond(send, 204, [*PREFLIGHT, ("access-control-allow-headers", wanted)], b"")
+            return
+        try:
+            done = await calls.answer(place, head, receive)
+        except Disconnected:
+            return
+        except Exception:
+            # The last resort: a fault of ours must neither kill the connection nor show its insides to the client.
+            log.exception("an unforeseen fault while answering %s %s", head.method, place.path)
+            place.stage.recorder.problem(rule="emulator-fault", path=place.path, text="see the log")
+            await _respond(
+                send, 500, [("content-type", "application/json")], b'{"error":"the emulator failed; see its log"}'
+            )
+            return
+        answer = done.answer
+        headers = [*common_headers(provider, done.at), *answer.headers]
+        body = b"" if head.method == "HEAD" else answer.body
+        await _respond(send, answer.status, headers, body, length=len(answer.body))
+        self._keep(place, head, done, headers)
+
+    def _keep(self, place: Place, head: Head, done: Done, headers: list[tuple[str, str]]) -> None:
+        provider = place.served.store if place.in_store and place.served.store is not None else place.served.provider
+        exchange(
+            place.stage,
+            provider=provider.name,
+            operation=done.operation,
+            at=done.at,
+            method=head.method,
+            host=head.headers.get("host", ""),
+            path=place.raw,
+            query=head.query_string,
+            request_headers=head.headers,
+            request_body=done.body,
+            status=done.answer.status,
+            response_headers=headers,
+            response_body=done.answer.body,
+            tasks=done.tasks,
+        )
+
+    async def _feed(self, place: Place | None, head: Head, receive: Receive, send: Send) -> None:
+        found = None if place is None else place.served.router.find(place.path, place.raw)
+        if place is None or found is None or found[0].channel is None:
+            await receive()
+            await send(
+                {"type": "websocket.http.response.start", "status": 404, "headers": [(b"content-type", b"text/plain")]}
+            )
+            await send({"type": "websocket.http.response.body", "body": b"no push channel stands here"})
+            return
+        await feeds.follow(place, found[0].channel, head, receive, send)
+
+
+def _base(scope: Scope, host: str) -> str:
+    scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", "http"), scope.get("scheme", "http"))
+    if not host:
+        server: Any = scope.get("server") or ("127.0.0.1", 80)
+        host = f"{server[0]}:{server[1]}"
+    return f"{scheme}://{host}"
+
+
+async def _respond(
+    send: Send, status: int, headers: list[tuple[str, str]], body: bytes, *, length: int | None = None
+) -> None:
+    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+    if status not in (204, 304):
+        raw.append((b"content-length", str(len(body) if length is None else length).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _nowhere(emulator: Emulator, path: str, send: Send) -> None:
+    known = ", ".join(f"/{name}/" for name in emulator.served)
+    text = f"nothing is served at {path}; the providers stand at {known}, the control API at /_mock/\n"
+    await _respond(send, 404, [("content-type", "text/plain; charset=utf-8")], text.encode())
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,359 @@
+"""One HTTP call to a provider, from its bytes to its answer.
+
+Route -> credentials -> body parsed -> request validated -> world caught up -> verb -> answer drawn and validated. What
+the client did wrong is raised as `Refused` anywhere on the way, and answered in one place from errors.json.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive
+
+from mockserver.errors import Refused
+from mockserver.provider import conditions
+from mockserver.provider.model import NOTHING, Marks, Operation, Part, Provider, Refusal, Request
+from mockserver.provider.notation import Unreadable, http_date
+from mockserver.provider.scope import Scope
+from mockserver.provider.validation import facts_of
+from mockserver.storage import images
+from mockserver.storage.signing import SignedRequest
+from mockserver.web import answering
+from mockserver.web.answering import Answer, Broken
+from mockserver.web.bodies import JSON_LIMIT, UPLOAD_LIMIT, Disconnected, parse_body, receive_body
+from mockserver.web.credentials import check_token, key_of, procedure_of
+from mockserver.web.downloads import bytes_of, ranged
+from mockserver.web.emulator import Place
+from mockserver.web.links import StoreLinks
+from mockserver.world.files import File
+from mockserver.world.service import Outcome, Service
+from mockserver.world.task import Task
+from mockserver.world.things import FOREIGN, UNKNOWN, Thing
+
+log = logging.getLogger("mockserver")
+
+
+@dataclass(slots=True)
+class Head:
+    """The head of a request: all but its body. Header names are lower case; of several the last counts."""
+
+    method: str
+    headers: Mapping[str, str]
+    query_string: str
+    base: str
+    """By what the caller reached us: `http://127.0.0.1:8787`."""
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        return parse_qsl(self.query_string, keep_blank_values=True) if self.query_string else []
+
+
+@dataclass(slots=True)
+class Done:
+    """A call that was answered, and what the record wants to know of it."""
+
+    answer: Answer
+    operation: str | None
+    at: float
+    body: bytes = b""
+    tasks: tuple[str, ...] = ()
+    file: File | None = None
+
+
+async def answer(place: Place, head: Head, receive: Receive) -> Done:
+    """Answer one call. Never raises for what a client or a folder did wrong."""
+    now = place.stage.now()
+    provider = place.served.store if place.in_store else place.served.provider
+    router = place.served.store_router if place.in_store else place.served.router
+    assert provider is not None
+    assert router is not None
+    service = place.stage.service(place.served)
+    call = service.call("unknown")
+    if place.in_store and provider.machine.call_id is not None:
+        call.id = provider.machine.call_id(service.scope(None, call)) or ""
+    account: Thing | None = None
+    operation: Operation | None = None
+    body = b""
+    try:
+        operation, parameters = _route(router.find(place.path, place.raw), head, place)
+        call.operation = operation.id
+        account = _account(place, provider, operation, head, service, parameters)
+        limit = _limit(provider, operation)
+        body = await receive_body(receive, head.headers, limit=limit)
+        if not place.in_store and (procedure := procedure_of(provider, operation.security)) is not None:
+            procedure.check_digest(head.headers, body)
+        request = _request(operation, parameters, head, body)
+        marks = operation.read(request)
+        _judge(place, operation, request)
+        for token in marks.pop("token", ()):
+            check_token(token, service.setup.secrets["token"], now=now)
+        _check_files(operation, marks)
+        now = place.stage.now()
+        document = request.body if isinstance(request.body, dict | list) else None
+        outcome = service.perform(operation.verb, marks, call, account, document=document)
+        _check_strangers(operation, outcome)
+        _measure(operation, outcome)
+        scope = service.scope(outcome, call)
+        dress(scope, place, head)
+        place.stage.pacer.stir()
+        held = await _held(place, operation, outcome, scope, receive)
+        done = await _shown(place, operation, outcome, scope, head) if held is None else held
+        done.body = body
+        return done
+    except Refused as refused:
+        problem = refused
+    except Unreadable as unreadable:
+        problem = Refused("request-invalid", {"violation.text": str(unreadable), "violation.keyword": "format"})
+    except Broken as broken:
+        named = None if operation is None else operation.id
+        return Done(answering.our_fault(broken, place.stage.recorder.problem), named, now, body)
+    scope = service.refusal_scope(problem, call, account)
+    dress(scope, place, head)
+    return _refused(place, provider, operation, problem, scope, body)
+
+
+def dress(scope: Scope, place: Place, head: Head) -> None:
+    """Give a scope what only the web knows: how links reach the caller, and who is asked."""
+    store = place.stage.store(place.served)
+    if place.in_store and place.served.store is not None:
+        scope.server = {**place.served.store.server, "bucket": place.served.bucket}
+    if store is None:
+        return
+    if place.by_name:
+        base = f"{head.base.partition('://')[0]}://{store.host}/"
+    else:
+        public = place.stage.emulator.settings.public_url
+        base = f"{(public or head.base).rstrip('/')}{place.prefix}/_files/{store.bucket}/"
+    scope.links = StoreLinks(store, base)
+
+
+def _route(found: Any, head: Head, place: Place) -> tuple[Operation, dict[str, str]]:
+    if found is None:
+        raise Refused("route-unknown", {"request.path": place.path})
+    route, parameters = found
+    operation = route.operations.get(head.method)
+    if operation is None and head.method == "HEAD":
+        operation = route.operations.get("GET")
+    if operation is None:
+        raise Refused("method-unknown", {"request.path": place.path, "request.method": head.method})
+    return operation, parameters
+
+
+def _account(
+    place: Place, provider: Provider, operation: Operation, head: Head, service: Service, parameters: Mapping[str, str]
+) -> Any:
+    if place.in_store:
+        store = place.stage.store(place.served)
+        assert store is not None
+        key = parameters.get("key", "")
+        signed = SignedRequest(head.method, place.path, tuple(head.query), head.headers, b"", store.bucket, key)
+        store.check(signed, now=place.stage.world.now)
+        return None
+    procedure = procedure_of(provider, operation.security)
+    if procedure is not None:
+        signed = SignedRequest(head.method, place.path, tuple(head.query), head.headers, b"", "", "")
+        emulator = place.stage.emulator
+        id = procedure.key(signed, emulator.signing_secrets, place.stage.nonces, now=time.time())
+        return None if id is None else place.stage.account(place.served, id, header=procedure.header)
+    key_given = key_of(provider, operation.security, head.headers, head.query)
+    return None if key_given is None else place.stage.account(place.served, key_given)
+
+
+def _limit(provider: Provider, operation: Operation) -> int:
+    if operation.verb.name == "upload":
+        return int(provider.wire.get("upload-limit", UPLOAD_LIMIT))
+    return int(provider.wire.get("body-limit", JSON_LIMIT))
+
+
+def _request(operation: Operation, parameters: Mapping[str, str], head: Head, body: bytes) -> Request:
+    parsed = parse_body(operation, body, head.headers) if operation.media else NOTHING
+    return Request(head.method, parameters, head.query, head.headers, parsed)
+
+
+def _judge(place: Place, operation: Operation, request: Request) -> None:
+    """Refuse a request that breaks its schema, and note every violation of it at once."""
+    violations = operation.violations(request)
+    if not violations:
+        return
+    for violation in violations:
+        place.stage.recorder.problem(
+            rule=violation.rule,
+            operation=operation.id,
+            at=violation.at,
+            expected=violation.expected,
+            got=_kept(violation.got),
+            text=violation.text,
+        )
+    told = [facts_of(violation, len(violations)) for violation in violations]
+    everything = list(dict.fromkeys(_told(place.served.provider, facts) for facts in told))
+    facts = _first_told(operation, told) | {"problems": violations, "violation.all": everything}
+    raise Refused("request-invalid", facts)
+
+
+def _first_told(operation: Operation, told: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the violation that a refusal tells of: the first of those that the first entry to fit any of them fits."""
+    scope = Scope(at=0)
+    for entry in operation.refusals.get("request-invalid", ()):
+        for facts in told if entry.test is not None else ():
+            scope.facts = facts
+            if entry.test is not None and entry.test(scope):
+                return facts
+        if entry.test is None:
+            break
+    return told[0]
+
+
+def _told(provider: Provider, facts: Mapping[str, Any]) -> str:
+    """Return a violation in the words that errors.json has under `problems` for its keyword, else in our own."""
+    scope = Scope(at=0)
+    scope.facts = facts
+    for entry in provider.problems.get(facts["violation.keyword"], ()):
+        if entry.message is not None and (entry.test is None or entry.test(scope)):
+            return entry.message(scope) or facts["violation.text"]
+    return str(facts["violation.text"])
+
+
+def _check_files(operation: Operation, marks: Marks) -> None:
+    if operation.verb.options.get("accepts") != "image":
+        return
+    for part in marks.get("file.bytes", ()):
+        if isinstance(part, Part) and not images.is_image(part.content):
+            raise Refused("not-an-image", {"file.name": part.filename})
+
+
+def _measure(operation: Operation, outcome: Outcome) -> None:
+    """Note how large an uploaded picture is: what is made of it takes its size."""
+    if operation.verb.name != "upload":
+        return
+    for file in outcome.files:
+        size = images.size_of(file.content) if file.content is not None else None
+        if size is not None:
+            file.width, file.height = size
+
+
+def _check_strangers(operation: Operation, outcome: Outcome) -> None:
+    """Refuse a list that names a stranger, where an entry of errors.json says so for this very operation."""
+    if operation.verb.name != "list":
+        return
+    for task in outcome.tasks:
+        for entry in operation.refusals.get(f"task-{task.state}", ()) if task.state in (UNKNOWN, FOREIGN) else ():
+            if entry.on is not None:
+                raise Refused(f"task-{task.state}", {"task.id": task.id, "task.state": task.state})
+
+
+async def _held(place: Place, operation: Operation, outcome: Outcome, scope: Scope, receive: Receive) -> Done | None:
+    """Hold an answer as the verb's option `wait` says, and return it as of the moment it was due; None for at once.
+
+    Raises:
+        Refused: `too-slow`.
+        Disconnected: the client did not wait for it.
+    """
+    wait, task = operation.verb.options.get("wait"), outcome.task
+    if wait is None or not isinstance(task, Task):
+        return None
+    provider, service = place.served.provider, place.stage.service(place.served)
+    if "when" in wait and not conditions.test(wait["when"], provider.getter, at_hand="task")(scope):
+        return None
+    due: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+
+    def end(reached: bool) -> None:
+        # Drawn while the world moves: an hour's jump must not show in an answer that was due at its first minute.
+        if due.done():
+            return
+        scope.at = service.now
+        try:
+            if not reached:
+                raise Refused("too-slow")
+            due.set_result(
+                Done(answering.success(operation.responses, scope), operation.id, scope.at, tasks=(task.id,))
+            )
+        except (Refused, Broken) as problem:
+            due.set_exception(problem)
+
+    stop = service.hold(task, wait["in"], limit=scope.delays[wait["limit"]] if "limit" in wait else None, then=end)
+    place.stage.held.add(due)
+    gone = asyncio.ensure_future(receive())
+    try:
+        with place.stage.pacer.waiting():
+            await asyncio.wait({due, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if due.cancelled():  # the world began again, and knows nothing of this call
+            raise Refused("too-slow")
+        if not due.done():
+            raise Disconnected
+        return due.result()
+    finally:
+        stop()
+        place.stage.held.discard(due)
+        for one in (due, gone):
+            one.cancel()
+
+
+async def _shown(place: Place, operation: Operation, outcome: Outcome, scope: Scope, head: Head) -> Done:
+    tasks = tuple(task.id for task in outcome.tasks) if outcome.tasks else ((outcome.task.id,) if outcome.task else ())
+    shown = next((one for one in operation.responses if one.bytes_of is not None), None)
+    if shown is None:
+        drawn = answering.success(operation.responses, scope)
+        return Done(drawn, operation.id, scope.at, tasks=tasks)
+    file = outcome.file
+    assert file is not None, "a download selects one file"
+    content, media = await bytes_of(place.stage, file, outcome.link.process)
+    drawn = Answer(shown.status, [("content-type", media)], content)
+    drawn_headers = answering.draw(shown, shown.status, scope)
+    if drawn_headers is not None:
+        drawn.headers.extend(drawn_headers.headers)
+    return Done(ranged(drawn, head.headers, file), operation.id, scope.at, tasks=tasks, file=file)
+
+
+def _refused(
+    place: Place, provider: Provider, operation: Operation | None, refused: Refused, scope: Scope, body: bytes
+) -> Done:
+    named = None if operation is None else operation.id
+    table: Mapping[str, tuple[Refusal, ...]] = provider.refusals if operation is None else operation.refusals
+    try:
+        drawn, entry = answering.refusal(provider, table, refused, scope)
+    except Broken as broken:
+        drawn = answering.our_fault(broken, place.stage.recorder.problem)
+    else:
+        if refused.condition in ("route-unknown", "method-unknown"):
+            place.stage.recorder.problem(
+                rule=refused.condition, path=place.path, near=_nearest(provider, place.path), text=entry.name
+            )
+        elif refused.condition not in ("request-invalid",):
+            place.stage.recorder.problem(
+                rule=f"refused-{refused.condition}",
+                operation=named,
+                error=entry.name,
+                text=str(refused.facts.get("violation.text", refused.condition)),
+            )
+    return Done(drawn, named, scope.at, body)
+
+
+def _nearest(provider: Provider, path: str) -> str | None:
+    import difflib
+
+    known = [operation.path for operation in provider.operations]
+    near = difflib.get_close_matches(path, known, 1, 0.4)
+    return near[0] if near else None
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, Part):
+        return f"{len(value.content)} bytes"
+    shown = repr(value)
+    return value if len(shown) <= 500 else shown[:500] + "..."
+
+
+def common_headers(provider: Provider, at: float) -> list[tuple[str, str]]:
+    """Return the headers every answer of a provider carries."""
+    headers = [("date", http_date(at))]
+    for name, value in provider.wire.get("headers", {}).items():
+        headers.append((name.lower(), value))
+    if provider.wire.get("cors"):
+        headers.append(("access-control-allow-origin", "*"))
+    return headers

@@ -1,0 +1,165 @@
+"""Who calls: credentials taken from a request as the provider's security schemes say, and checked.
+
+Any well-formed key is accepted unless keys are configured; a missing or malformed one is always refused. A well-formed
+key is what the scheme's `x-key` schema admits.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jwt
+
+from mockserver.errors import Refused
+from mockserver.provider import conditions
+from mockserver.provider.model import Provider
+from mockserver.storage.signing import SCHEMES, Secret, SignedRequest, content_md5
+
+# How long a value that counts once is remembered where timestamps are not looked at; the vendor's window.
+_NONCE_WINDOW = 900.0
+
+
+def key_of(
+    provider: Provider, security: Sequence[Sequence[str]], headers: Mapping[str, str], query: Sequence[tuple[str, str]]
+) -> str | None:
+    """Return the key a call carries; None where the operation needs none.
+
+    Raises:
+        Refused: `credentials-missing` or `credentials-wrong`, with the fact `header.name`.
+    """
+    if not security:
+        return None
+    first: Refused | None = None
+    for alternative in security:
+        try:
+            keys = [_key(provider.security_schemes[name], headers, query) for name in alternative]
+        except Refused as refused:
+            first = first or refused
+            continue
+        return keys[0] if keys else None
+    assert first is not None
+    raise first
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """How calls are signed: an `x-scheme` on a security scheme, with its options."""
+
+    scheme: str
+    header: str
+    """Carries the id of the key."""
+    window: float | None
+    """Seconds a signed timestamp may be off; None for any."""
+    once: str | None
+    """Header whose value counts only once within the window."""
+    digest: str | None
+    """Header that must fit the body."""
+
+    def key(self, request: SignedRequest, secrets: Mapping[str, str], used: Nonces, *, now: float) -> str | None:
+        """Return the id of the key that signed a call, None for a call without one where no secret is known.
+
+        Args:
+            secrets: id -> secret of the keys that have one. While there are none, no signature is asked for.
+            used: what was used up before.
+            now: the real moment of the call's arrival: clients sign with their own clocks.
+
+        Raises:
+            Refused: `credentials-missing`, `credentials-wrong`, `signature-wrong`, `clock-skewed`, `nonce-reused`.
+        """
+        id = request.headers.get(self.header) or None
+        if not secrets:
+            return id
+        if id is None:
+            raise Refused("credentials-missing", {"header.name": self.header})
+        if id not in secrets:
+            return id
+        bare = replace(request, tolerance=self.window, check_digest=False)
+        SCHEMES[self.scheme].check(bare, now=now, secret=Secret(id, secrets[id]))
+        nonce = request.headers.get(self.once) if self.once else None
+        if nonce is not None and not used.use(f"{id}/{nonce}", now=now, window=self.window or _NONCE_WINDOW):
+            raise Refused("nonce-reused", {"header.name": self.once})
+        return id
+
+    def check_digest(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Raise `Refused("digest-wrong")` where a digest was sent that is not the body's."""
+        given = headers.get(self.digest) if self.digest else None
+        if given and given != content_md5(body):
+            raise Refused("digest-wrong", {"header.name": self.digest})
+
+
+class Nonces:
+    """Values that count once. Forgets those of before the window, and the oldest of too many."""
+
+    def __init__(self, most: int = 100_000) -> None:
+        self._used: dict[str, float] = {}
+        self._most = most
+
+    def use(self, value: str, *, now: float, window: float) -> bool:
+        """Use *value* up at the moment *now*; false if it was used within *window* seconds."""
+        used = self._used
+        while used and (len(used) >= self._most or next(iter(used.values())) < now - window):
+            del used[next(iter(used))]
+        if value in used:
+            return False
+        used[value] = now
+        return True
+
+
+@functools.cache
+def _procedure(scheme: str, header: str, options: str) -> Procedure:
+    wanted = json.loads(options)
+    return Procedure(scheme, header.lower(), wanted.get("window"), wanted.get("once"), wanted.get("digest"))
+
+
+def procedure_of(provider: Provider, security: Sequence[Sequence[str]]) -> Procedure | None:
+    """Return how the calls of an operation are signed; None where they carry a key as it is."""
+    for alternative in security:
+        for name in alternative:
+            scheme = provider.security_schemes[name]
+            if "x-scheme" in scheme:
+                named = scheme["x-scheme"]
+                word, options = (named, {}) if isinstance(named, str) else next(iter(named.items()))
+                return _procedure(word, scheme["name"], json.dumps(options))
+    return None
+
+
+def check_token(token: str, secret: str, *, now: float) -> None:
+    """Check a token of ours: its signature, and its `exp` on the world's clock.
+
+    Raises:
+        Refused: `token-wrong` or `token-expired`.
+    """
+    try:
+        claims = jwt.decode(token, secret, algorithms=["HS256"], options={"verify_exp": False, "verify_aud": False})
+    except jwt.InvalidTokenError:
+        raise Refused("token-wrong") from None
+    if float(claims.get("exp", now)) < now:
+        raise Refused("token-expired")
+
+
+def _key(scheme: Mapping[str, Any], headers: Mapping[str, str], query: Sequence[tuple[str, str]]) -> str:
+    if scheme["type"] == "http":
+        name = "Authorization"
+        given = headers.get("authorization")
+        if given is not None:
+            kind, _, given = given.strip().partition(" ")
+            given = given.strip()
+            if kind.lower() != scheme["scheme"].lower() or not given:
+                raise Refused("credentials-wrong", {"header.name": name})
+    else:
+        name = scheme["name"]
+        given = headers.get(name.lower()) if scheme["in"] == "header" else dict(query).get(name)
+    if not given:
+        raise Refused("credentials-missing", {"header.name": name})
+    if "x-key" in scheme and not _well_formed(json.dumps(scheme["x-key"], sort_keys=True))(given):
+        raise Refused("credentials-wrong", {"header.name": name})
+    return given
+
+
+@functools.cache
+def _well_formed(schema: str) -> Callable[[Any], bool]:
+    return conditions.fits(json.loads(schema))

@@ -1,0 +1,102 @@
+"""Bytes of files: uploads as they came, results drawn when first asked for, processed as a link says, cut to ranges.
+
+Drawing and processing happen in a worker thread, so that a hundred downloads do not hold up a poll.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+
+from mockserver.provider.notation import http_date
+from mockserver.storage import images
+from mockserver.web.answering import Answer
+from mockserver.world import plan as plans
+from mockserver.world.files import File
+
+if TYPE_CHECKING:
+    from mockserver.web.emulator import Stage
+
+
+async def bytes_of(stage: Stage, file: File, process: Any) -> tuple[bytes, str]:
+    """Return the bytes of *file* and their media type, after the image commands *process*.
+
+    Raises:
+        Refused: `process-refused`.
+    """
+    content = file.content
+    if content is None and file.source is not None:
+        content = await anyio.to_thread.run_sync(stage.emulator.results.drawn, _stand_in(file.source))
+    if content is None:
+        content = await anyio.to_thread.run_sync(stage.emulator.results.drawn, recipe(file))
+    kind = file.media
+    if process:
+        command = images.command(process)
+        if command:
+            return await anyio.to_thread.run_sync(images.process, content, command)
+    return content, kind
+
+
+def recipe(file: File) -> Any:
+    """Return from what a result is drawn."""
+    task = file.task
+    assert task is not None, "a file is an upload or a result"
+    plan = task.plan
+    assert isinstance(plan, plans.Plan)
+    graph = task.graph or {}
+    positive, _ = plans.prompt_texts(plan, graph)
+    seeds = [plans.literal(graph, place) for place in plan.seeds]
+    seed = next((int(seed) for seed in seeds if isinstance(seed, int | float)), 0)
+    inputs = []
+    for _, value in plans.image_inputs(plan, graph):
+        found = task.runs.setup.resolve_input(task, value) if task.runs.setup.resolve_input else None
+        if isinstance(found, File) and found.content is not None:
+            inputs.append(found.content)
+        elif found is not None:
+            inputs.append(images.draw(_stand_in(value)))
+    chunks = {"prompt": json.dumps(graph)}
+    extra = task.extra if isinstance(task.extra, Mapping) else {}
+    for name, value in (
+        (extra.get("extra_pnginfo") or {}).items() if isinstance(extra.get("extra_pnginfo"), Mapping) else ()
+    ):
+        chunks[name] = json.dumps(value)
+    return images.Picture(
+        width=file.width or 512, height=file.height or 512, seed=seed, text=positive, extension=file.extension,
+        index=file.index, chunks=chunks, inputs=tuple(inputs),
+    )  # fmt: skip
+
+
+def _stand_in(address: str) -> images.Picture:
+    """Return what is shown for a file that lies elsewhere, which is never fetched."""
+    return images.Picture(width=256, height=256, seed=_number(address), text=address, extension="png")
+
+
+def ranged(answer: Answer, headers: Mapping[str, str], file: File) -> Answer:
+    """Add what lets clients cache and resume, and answer what they ask: 304, or part of the bytes."""
+    tag = f'"{hashlib.md5(answer.body, usedforsecurity=False).hexdigest().upper()}"'
+    known = {name for name, _ in answer.headers}
+    for name, value in (("etag", tag), ("last-modified", http_date(file.created)), ("accept-ranges", "bytes")):
+        if name not in known:
+            answer.headers.append((name, value))
+    if headers.get("if-none-match") == tag:
+        return Answer(304, [pair for pair in answer.headers if pair[0] != "content-type"], b"")
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", headers.get("range", ""))
+    if match is None or match.groups() == ("", ""):
+        return answer
+    size = len(answer.body)
+    first, last = match.groups()
+    start = int(first) if first else max(0, size - int(last))
+    stop = min(size, int(last) + 1) if first and last else size
+    if start >= size or start >= stop:
+        return Answer(416, [*answer.headers, ("content-range", f"bytes */{size}")], b"")
+    partial = [*answer.headers, ("content-range", f"bytes {start}-{stop - 1}/{size}")]
+    return Answer(206, partial, answer.body[start:stop])
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "big")

@@ -1,0 +1,251 @@
+"""One WebSocket connection to a provider's push channel.
+
+Connect -> credentials -> follow: each event that a message's `x-on` names is drawn at the event's own moment, while
+the world runs it, and sent in order; then the end, as the channel's options say. Nobody is waited for here except the
+client: what is due when is the pacer's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Send
+
+from mockserver.errors import Refused
+from mockserver.exchange import Frame
+from mockserver.provider.model import NOTHING, Channel, Message, Request
+from mockserver.provider.notation import Unreadable
+from mockserver.provider.scope import Scope
+from mockserver.provider.validation import facts_of
+from mockserver.web import answering
+from mockserver.web.calls import Head, dress
+from mockserver.web.credentials import check_token
+from mockserver.web.emulator import Place, exchange
+from mockserver.world.events import Event
+from mockserver.world.service import Service
+
+log = logging.getLogger("mockserver")
+
+MAX_UNSENT = 16 * 1024 * 1024
+"""Bytes that may wait for a slow client; beyond, the connection is closed."""
+KEPT_FRAMES = 2000
+TOO_SLOW = 1013
+
+
+async def follow(place: Place, channel: Channel, head: Head, receive: Receive, send: Send) -> None:
+    """Serve one connection until either side closes it."""
+    await receive()  # websocket.connect
+    at = place.stage.now()
+    service = place.stage.service(place.served)
+    provider = place.served.provider
+    call = service.call(channel.name)
+    try:
+        request = Request("GET", {}, head.query, head.headers, NOTHING)
+        violations = channel.violations(request)
+        if violations:
+            raise Refused(
+                "credentials-missing" if "credentials-missing" in channel.refusals else "request-invalid",
+                facts_of(violations[0]),
+            )
+        marks = channel.read(request)
+        for token in marks.pop("token", ()):
+            check_token(token, service.setup.secrets["token"], now=at)
+        outcome = service.perform(channel.verb, marks, call, None)
+    except (Refused, Unreadable) as problem:
+        refused = (
+            problem if isinstance(problem, Refused) else Refused("request-invalid", {"violation.text": str(problem)})
+        )
+        scope = service.refusal_scope(refused, call)
+        dress(scope, place, head)
+        await _refuse(place, channel, head, refused, scope, send)
+        return
+    connection = Connection(place, channel, head, service, outcome, send)
+    await connection.run(receive)
+    exchange(
+        place.stage,
+        provider=provider.name,
+        operation=channel.name,
+        at=at,
+        method="GET",
+        host=head.headers.get("host", ""),
+        path=place.path,
+        query=head.query_string,
+        request_headers=head.headers,
+        request_body=b"",
+        status=101,
+        response_headers=[],
+        response_body=b"",
+        frames=tuple(connection.frames),
+        tasks=tuple(connection.tasks),
+    )
+
+
+class Connection:
+    """What one client follows, what waits to be sent to it, and when it ends."""
+
+    def __init__(self, place: Place, channel: Channel, head: Head, service: Service, outcome: Any, send: Send) -> None:
+        self.place, self.channel, self.head, self.service = place, channel, head, service
+        self.outcome = outcome
+        self.frames: deque[Frame] = deque(maxlen=KEPT_FRAMES)
+        self.tasks = [task.id for task in outcome.tasks]
+        self.said: Any = None
+        self._send = send
+        self._unsent: deque[str | bytes | int] = deque()
+        self._unsent_bytes = 0
+        self._filled = asyncio.Event()
+        self._call = service.call(channel.name)
+        self._id = outcome.client or self._call.id
+
+    async def run(self, receive: Receive) -> None:
+        """Follow until the end."""
+        await self._send({"type": "websocket.accept"})
+        world = self.place.stage.world
+        watch = self.service.watch(
+            self._hear, task=frozenset(self.tasks), client=self.outcome.client, all=self.outcome.follows_all
+        )
+        listening = asyncio.create_task(self._listen(receive))
+        sending = asyncio.create_task(self._write())
+        try:
+            with self.place.stage.pacer.waiting():
+                task = self.outcome.task
+                self._show("connected", Event("connected", world.now, task))
+                if task is not None and task.finished is not None:
+                    self._ends()
+                await asyncio.wait({listening, sending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watch.cancel()
+            for one in (listening, sending):
+                one.cancel()
+            await asyncio.gather(listening, sending, return_exceptions=True)
+
+    def _hear(self, event: Event) -> None:
+        """Draw what an event shows; called by the world, at the event's own moment."""
+        self._show(event.name, event)
+        task = event.task
+        if task is not None and task.finished is not None and event.name == f"task.{task.state}":
+            self._ends()
+
+    def _show(self, name: str, event: Event, messages: tuple[Message, ...] | None = None) -> None:
+        family = name.partition(".")[0] + ".*"
+        scope: Scope | None = None
+        for message in self.channel.messages if messages is None else messages:
+            if name not in message.on and family not in message.on:
+                continue
+            if scope is None:
+                scope = self._scope(event)
+            if message.when is not None and not message.when(scope):
+                continue
+            drawn = message.draw(scope)
+            if drawn is NOTHING:
+                continue
+            violation = message.broken(drawn)
+            if violation is not None:
+                problem = answering.Broken("asyncapi.json", message.name, f"{violation.at}: {violation.text}")
+                answering.our_fault(problem, self.place.stage.recorder.problem)
+                continue
+            encoded = message.encode(drawn)
+            self._put(encoded if message.binary else encoded.decode())
+
+    def _scope(self, event: Event) -> Scope:
+        scope = self.service.scope(self.outcome, self._call)
+        dress(scope, self.place, self.head)
+        scope.at, scope.event = event.at, event
+        scope.task = event.task or self.outcome.task
+        scope.node = event.node
+        scope.connection = SimpleNamespace(id=self._id, said=self.said)
+        if event.name == "queue.changed":
+            scope.queue = event.queue
+        return scope
+
+    def _ends(self) -> None:
+        """Close as the channel's options say, after the end of all that is followed."""
+        close = self.channel.verb.options.get("close")
+        if close is None or any(task.finished is None for task in self.outcome.tasks) or not self.outcome.tasks:
+            return
+        delay = close.get("delay", 0)
+        seconds = delay if isinstance(delay, int | float) else self.service.runs.delay(delay)
+        world = self.place.stage.world
+        world.kernel.schedule(world.now + seconds, lambda _: self._put(int(close.get("code", 1000))))
+        self.place.stage.pacer.stir()
+
+    def _put(self, frame: str | bytes | int) -> None:
+        self._unsent_bytes += len(frame) if isinstance(frame, str | bytes) else 0
+        if self._unsent_bytes > MAX_UNSENT:
+            self._unsent.clear()
+            self._unsent_bytes = 0
+            frame = TOO_SLOW
+        self._unsent.append(frame)
+        self._filled.set()
+
+    async def _write(self) -> None:
+        world = self.place.stage.world
+        while True:
+            while self._unsent:
+                frame = self._unsent.popleft()
+                if isinstance(frame, int):
+                    await self._send({"type": "websocket.close", "code": frame})
+                    return
+                self._unsent_bytes -= len(frame)
+                self.frames.append(Frame(world.now, True, frame))
+                await self._send({"type": "websocket.send", "text" if isinstance(frame, str) else "bytes": frame})
+            self._filled.clear()
+            await self._filled.wait()
+
+    async def _listen(self, receive: Receive) -> None:
+        first = True
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            data: str | bytes = message.get("text") or message.get("bytes") or ""
+            self.frames.append(Frame(self.place.stage.world.now, False, data))
+            self._heard(data, first)
+            first = False
+
+    def _heard(self, data: str | bytes, first: bool) -> None:
+        remember = self.channel.remember
+        if remember is None or (remember.options.get("only") == "first" and not first):
+            return
+        try:
+            said = orjson.loads(data)
+        except ValueError:
+            return
+        if any(fits(said) for fits in self.channel.heard):
+            self.said = said
+            self._show("said", Event("said", self.place.stage.now(), self.outcome.task), self.channel.replies)
+
+
+async def _refuse(place: Place, channel: Channel, head: Head, refused: Refused, scope: Scope, send: Send) -> None:
+    provider = place.served.provider
+    try:
+        answer, entry = answering.refusal(provider, channel.refusals, refused, scope)
+    except answering.Broken as broken:
+        answer, entry = answering.our_fault(broken, place.stage.recorder.problem), None
+    place.stage.recorder.problem(rule=f"refused-{refused.condition}", operation=channel.name, text=refused.condition)
+    if entry is not None and entry.close is not None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": entry.close})
+    else:
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+        await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": answer.body})
+    exchange(
+        place.stage,
+        provider=provider.name,
+        operation=channel.name,
+        at=scope.at,
+        method="GET",
+        host=head.headers.get("host", ""),
+        path=place.path,
+        query=head.query_string,
+        request_headers=head.headers,
+        request_body=b"",
+        status=answer.status,
+        response_headers=answer.headers,
+        response_body=answer.body,
+    )

@@ -1,0 +1,345 @@
+"""What a service runs: hosted workflows, the node catalogue, and how a submit becomes work.
+
+Binds the world's `Setup` to the user's settings and to what the provider answers: an override that names what is not
+there is refused, fails the task, or is ignored, as errors.json has an answer for it; it always stands in the problems.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from mockserver import data
+from mockserver.errors import Refused
+from mockserver.provider.model import Present, Provider
+from mockserver.settings import Settings
+from mockserver.web.links import FILES
+from mockserver.world import catalogue as catalogues
+from mockserver.world import plan as plans
+from mockserver.world import workflow as workflows
+from mockserver.world.catalogue import Catalogue
+from mockserver.world.files import File
+from mockserver.world.graphcheck import Finding, check
+from mockserver.world.service import Service
+from mockserver.world.setup import Order, Setup, Work
+from mockserver.world.task import FINE, Fault, Outlook, Task
+from mockserver.world.workflow import Workflow
+
+Note = Callable[..., None]
+
+
+class Hosting:
+    """The workflows and catalogue of one emulator; shared by all its worlds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @functools.cached_property
+    def catalogue(self) -> Catalogue:
+        return catalogues.load(nodes=self.settings.nodes, models=self.settings.models)
+
+    @functools.cached_property
+    def samples(self) -> Mapping[str, Workflow]:
+        """The documented workflows, by their documented ids."""
+        return workflows.load(data.fixtures() / "workflows", self.catalogue)
+
+    @functools.cached_property
+    def own(self) -> Mapping[str, Workflow]:
+        """The user's workflows."""
+        folder = self.settings.workflows_dir
+        return {} if folder is None else workflows.load(Path(folder), self.catalogue)
+
+    def workflow(self, id: str, provider: Provider) -> Workflow:
+        """Return the hosted workflow of *id*; one that nobody brought runs the provider's first sample."""
+        return self.own.get(id) or self.samples.get(id) or self._stand_in(provider)
+
+    def problem_of(self, graph: Any, targets: Sequence[str] | None) -> dict[str, Any] | None:
+        """Return why ComfyUI would not run a whole graph, as facts for the texts of errors.json; None if it would."""
+        found = check(graph, self.catalogue, targets=targets)
+        if found.problem is None:
+            return None
+        at_nodes = (finding for node in found.nodes for finding in node.findings)
+        finding = next(iter((*found.at_outputs, *at_nodes)), found.problem)
+        return {"violation.text": facts_of(finding)["override.text"]}
+
+    def _stand_in(self, provider: Provider) -> Workflow:
+        kind = provider.machine.kinds.get("workflow")
+        for present in kind.present if kind is not None else ():
+            if present.id is not None and present.id in self.samples:
+                return self.samples[present.id]
+        return next(iter(self.samples.values()))
+
+    def setup(
+        self, provider: Provider, secrets: Mapping[str, str], note: Note, service: Callable[[], Service]
+    ) -> Setup:
+        """Return the settings of one service, which *service* finds once it is made."""
+        present: dict[str, list[Present]] = {}
+        if "workflow" in provider.machine.kinds:
+            present["workflow"] = [Present(id, None, {}) for id in self.own]
+        if "account" in provider.machine.kinds:
+            present["account"] = [
+                Present(
+                    entry["id"],
+                    None,
+                    document_of(entry),
+                )
+                for entry in self.settings.accounts
+                if "id" in entry
+            ]
+        inputs = _Inputs(provider, service)
+        cache = provider.machine.kinds["task"].options.get("cache")
+        kept = _Kept(self.catalogue, inputs, cache) if cache is not None else None
+        return Setup(
+            plan=_Planning(self, provider, note, inputs).plan,
+            outlook=_outlook(self, provider),
+            resolve_input=inputs.resolve,
+            locate=inputs.locate,
+            recall=None if kept is None else kept.recall,
+            remember=None if kept is None else kept.remember,
+            label=_labels(self, provider),
+            present=present,
+            open=frozenset({"workflow"}) if self.settings.any_workflow else frozenset(),
+            slots=self.settings.slots,
+            secrets=secrets,
+        )
+
+
+class _Planning:
+    """Turns what a submit asks for into work."""
+
+    def __init__(self, hosting: Hosting, provider: Provider, note: Note, inputs: _Inputs) -> None:
+        self.hosting, self.provider, self.note, self.inputs = hosting, provider, note, inputs
+
+    def plan(self, order: Order) -> Work:
+        """Plan *order*; raise `Refused` where the provider would."""
+        if isinstance(order.graph, Mapping) and order.graph:
+            if order.check == "graph":
+                problem = self.hosting.problem_of(order.graph, order.targets)
+                if problem is not None:
+                    raise Refused("workflow-invalid", problem)
+            plan = plans.make_plan(order.graph, self.hosting.catalogue, targets=order.targets)
+            images = plans.image_inputs(plan, order.graph)
+            sizes = self.inputs.sizes(images)
+            if sizes:
+                plan = plans.make_plan(order.graph, self.hosting.catalogue, targets=order.targets, sizes=sizes)
+            return Work(plan, order.graph, order.targets, images)
+        if "workflow" not in order.things:
+            raise Refused("workflow-unnamed", {"workflow.id": ""})
+        workflow = self.hosting.workflow(order.things["workflow"].id, self.provider)
+        overrides = dict(order.overrides or {})
+        findings: tuple[Finding, ...] = ()
+        if isinstance(order.inputs, Mapping):
+            overrides, findings = workflow.named(order.inputs)
+        self._check_version(order.version, workflow)
+        graph, more = workflow.apply(overrides)
+        for finding in (*findings, *more):
+            self._found(finding, workflow)
+        if order.new_seeds:
+            graph, _ = workflow.apply(_merged(overrides, plans.fresh_seeds(workflow.plan(graph), order.chance)))
+        images = plans.image_inputs(workflow.plan(graph), graph)
+        plan = workflow.plan(graph, sizes=self.inputs.sizes(images))
+        return Work(plan, graph, order.targets, images)
+
+    def _check_version(self, version: str | None, workflow: Workflow) -> None:
+        if version is None or workflow.publication.knows(version):
+            return
+        known = (*workflow.publication.versions, *workflow.publication.aliases)
+        self.note(rule="workflow-version-unknown", workflow=workflow.id, got=version, expected=known)
+        if any("version-unknown" in operation.refusals for operation in self.provider.operations):
+            raise Refused("version-unknown", {"workflow.id": workflow.id, "workflow.version": version})
+
+    def _found(self, finding: Finding, workflow: Workflow) -> None:
+        facts = facts_of(finding)
+        self.note(
+            rule=f"workflow-{finding.name}",
+            workflow=workflow.id,
+            **{name.replace(".", "_"): value for name, value in facts.items()},
+        )
+        if any("override-invalid" in operation.refusals for operation in self.provider.operations):
+            raise Refused("override-invalid", facts)
+
+
+class _Inputs:
+    """Finds input files by the values graphs name."""
+
+    def __init__(self, provider: Provider, service: Callable[[], Service]) -> None:
+        self._service = service
+        kind = provider.machine.kinds.get("file")
+        outside = kind.options.get("outside") if kind is not None else None
+        self._outside = re.compile(outside) if outside else None
+        stored = kind is not None and "store" in kind.options
+        self._bucket = kind.options.get("bucket", provider.name) if kind is not None and stored else None
+
+    def sizes(self, images: Sequence[tuple[str, str]]) -> dict[str, tuple[int, int]]:
+        """Return the pixels of those input files that are at hand: results take their size from them."""
+        found = {}
+        for _, value in images:
+            file = self._service().input(value)
+            if file is not None and file.width is not None and file.height is not None:
+                found[value] = (file.width, file.height)
+        return found
+
+    def locate(self, address: str) -> str | None:
+        """Return the key of an address in the provider's own store, by ours or its real name; None for one elsewhere."""
+        try:
+            url = urlsplit(address)
+        except ValueError:
+            return None
+        if self._bucket is None or url.scheme not in ("http", "https"):
+            return None
+        path = unquote(url.path.lstrip("/"))
+        _, ours, key = f"/{path}".partition(f"{FILES}/{self._bucket}/")
+        if ours:
+            return key
+        return path if (url.hostname or "").startswith(f"{self._bucket.lower()}.") else None
+
+    def resolve(self, task: Task, value: str) -> Any:
+        """Return the file, or a stand-in for an address that the real service would fetch; None if it is missing."""
+        value = value.removesuffix(" [input]").strip()
+        if value.startswith("data:"):
+            return self._inline(value, task)
+        found = self._service().input(value)
+        if found is not None:
+            return found
+        key = self.locate(value)
+        if key is not None:
+            return self._service().file(key=key)
+        try:
+            url = urlsplit(value)
+        except ValueError:
+            return None
+        if url.scheme not in ("http", "https"):
+            return None
+        return True if self._outside is not None and self._outside.search(url.hostname or "") else None
+
+    def _inline(self, value: str, task: Task) -> File | None:
+        """Return the file that a data URI holds; None where it cannot be read."""
+        head, comma, body = value.removeprefix("data:").partition(",")
+        media, *parameters = head.split(";")
+        try:
+            content = base64.b64decode(body, validate=True) if "base64" in parameters else unquote_to_bytes(body)
+        except ValueError:
+            return None
+        if not comma or not content:
+            return None
+        file = File(task.runs, root="input", created=task.created)
+        file.content, file.media = content, media or "text/plain"
+        return file
+
+
+class _Kept:
+    """What runs have left of a service's nodes, by line and signature; of too many the least used go."""
+
+    def __init__(self, catalogue: Catalogue, inputs: _Inputs, most: int) -> None:
+        self._catalogue, self._inputs, self._most = catalogue, inputs, most
+        self._known: dict[str, OrderedDict[str, None]] = {}
+
+    def recall(self, task: Task) -> Work | None:
+        """See `Setup.recall`."""
+        known = self._known.get(task.line_id)
+        graph = task.graph
+        if not known or not isinstance(graph, Mapping):
+            return None
+        signatures = self._signatures(task, graph)
+        cached = frozenset(node.id for node in task.plan.nodes if signatures[node.id] in known)
+        if not cached:
+            return None
+        for node in cached:
+            known.move_to_end(signatures[node])
+        return Work(plans.make_plan(graph, self._catalogue, targets=task.targets, cached=cached), cached=cached)
+
+    def remember(self, task: Task) -> None:
+        """See `Setup.remember`."""
+        graph = task.graph
+        if not isinstance(graph, Mapping) or task.finished is None:
+            return
+        known = self._known.setdefault(task.line_id, OrderedDict())
+        signatures = self._signatures(task, graph)
+        for node in task.plan.nodes[: task.standing(task.finished).ended]:
+            known[signatures[node.id]] = None
+            known.move_to_end(signatures[node.id])
+        while len(known) > self._most:
+            known.popitem(last=False)
+
+    def _signatures(self, task: Task, graph: Mapping[str, Any]) -> dict[str, str]:
+        prints = {}
+        for _, value in plans.image_inputs(task.plan, graph):  # type: ignore[arg-type]  # plans here are of `world.plan`
+            file = self._inputs.resolve(task, value)
+            if isinstance(file, File) and file.content is not None:
+                prints[value] = hashlib.blake2b(file.content, digest_size=16).hexdigest()
+        return plans.signatures(graph, fingerprints=prints)
+
+
+def document_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an entry of the accounts file says of its account: `account#/...`."""
+    return {name: value for name, value in entry.items() if name not in ("key", "secret", "id")}
+
+
+def facts_of(finding: Finding) -> dict[str, Any]:
+    """Return a finding about overrides as facts for the texts of errors.json."""
+    name = finding.facts.get("input_name")
+    value = finding.facts.get("received_value")
+    text = finding.name.replace("-", " ") + (f": node {finding.node}" if finding.node is not None else "")
+    text += f", input {name}" if name else ""
+    if "received_value" in finding.facts:
+        text += f", got {value!r}"
+    if "limit" in finding.facts:
+        text += f", limit {finding.facts['limit']!r}"
+    return {"override.node": finding.node, "override.input": name, "override.text": text}
+
+
+def _outlook(hosting: Hosting, provider: Provider) -> Callable[[Task], Outlook] | None:
+    late = _fails_late(provider)
+    if "override-invalid" not in provider.failures and not late:
+        return None
+
+    def outlook(task: Task) -> Outlook:
+        if late and task.overrides is None and task.inputs is None:
+            problem = hosting.problem_of(task.graph, task.targets)
+            return FINE if problem is None else Outlook(fault=Fault("workflow-invalid", problem, share=0.0))
+        used = task.things.get("workflow")
+        if used is None or not (task.overrides or task.inputs):
+            return FINE
+        workflow = hosting.workflow(used.id, provider)
+        overrides, findings = task.overrides or {}, tuple[Finding, ...]()
+        if isinstance(task.inputs, Mapping):
+            overrides, findings = workflow.named(task.inputs)
+        findings += workflow.apply(overrides)[1]
+        if not findings:
+            return FINE
+        facts = facts_of(findings[0])
+        return Outlook(fault=Fault("override-invalid", facts, findings[0].node))
+
+    return outlook
+
+
+def _fails_late(provider: Provider) -> bool:
+    """Whether a whole graph that ComfyUI would not run fails its task, rather than being refused or let pass."""
+    return any(operation.verb.options.get("check") == "run" for operation in provider.operations)
+
+
+def _labels(hosting: Hosting, provider: Provider) -> Callable[[Task, str], str | None]:
+    def label(task: Task, node: str) -> str | None:
+        used = task.things.get("workflow")
+        if used is None:
+            return None
+        workflow = hosting.workflow(used.id, provider)
+        return next(iter(workflow.labels(node)), "") if workflow.publication.outputs else None
+
+    return label
+
+
+def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    merged = {
+        node: {"inputs": dict(entry.get("inputs", {}))} for node, entry in one.items() if isinstance(entry, Mapping)
+    }
+    for node, entry in other.items():
+        merged.setdefault(node, {"inputs": {}})["inputs"].update(entry["inputs"])
+    return merged

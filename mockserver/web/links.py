@@ -1,0 +1,81 @@
+"""Addresses of files as the caller can reach them, and the check of the links that come back.
+
+A provider's files lie in a store (`schemas/_stores/<name>`), which stands below the provider's own address at
+`/_files/<bucket>/<key>`, or at its real host name for callers who came by the provider's real name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+from mockserver.provider.model import Provider
+from mockserver.storage import images
+from mockserver.storage.signing import SCHEMES, Secret, SignedRequest
+
+FILES = "/_files"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The object store of one provider in one world."""
+
+    provider: Provider
+    bucket: str
+    secret: Secret
+    any_media: bool = False
+    """Links for uploads take any media type, where a signature usually binds one."""
+    signed_by: str | None = None
+    """The security scheme that signs its links; None for its first."""
+    public: bool = False
+    """Everyone may read by the plain address."""
+
+    @property
+    def scheme(self) -> str:
+        """The signing procedure of its links: the `x-scheme` of that security scheme."""
+        schemes = self.provider.security_schemes
+        return str(schemes[self.signed_by or next(iter(schemes))]["x-scheme"])
+
+    @property
+    def host(self) -> str:
+        """Its real host name."""
+        default = self.provider.server.get("bucket", "")
+        return self.provider.hosts[0].replace(default, self.bucket, 1)
+
+    def check(self, request: SignedRequest, *, now: float) -> None:
+        """Raise `Refused` unless the link was made by us, for this, and is still alive."""
+        if self.any_media and request.method == "PUT":
+            headers = {name: value for name, value in request.headers.items() if name != "content-type"}
+            request = replace(request, headers=headers)
+        given = dict(request.query)
+        found = [scheme for scheme in self.provider.security_schemes.values() if scheme["name"] in given]
+        procedure = str(found[0]["x-scheme"]) if found else self.scheme
+        if self.public and not found and request.method in ("GET", "HEAD"):
+            return
+        SCHEMES[procedure].check(request, now=now, secret=self.secret)
+
+
+class StoreLinks:
+    """Makes links for one caller: `base` is the address by which the store is reached, ending in `/`."""
+
+    __slots__ = ("base", "store")
+
+    def __init__(self, store: Store, base: str) -> None:
+        self.store, self.base = store, base
+
+    def plain(self, file: Any) -> str:
+        return self.base + quote(file.key)
+
+    def signed(self, file: Any, *, lifetime: float, process: str | None, at: float) -> str:
+        return SCHEMES[self.store.scheme].link(
+            "GET", self.base, self.store.bucket, file.key,
+            expires=int(at + lifetime), now=at, secret=self.store.secret, process=images.command(process) or None,
+        )  # fmt: skip
+
+    def upload(self, file: Any, *, lifetime: float, at: float) -> str:
+        return SCHEMES[self.store.scheme].link(
+            "PUT", self.base, self.store.bucket, file.key,
+            expires=int(at + lifetime), now=at, secret=self.store.secret,
+            content_type=None if self.store.any_media else file.media,
+        )  # fmt: skip

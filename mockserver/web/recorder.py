@@ -1,0 +1,189 @@
+"""What crossed the wire, kept within bounds: the exchanges, and the problems worth a look.
+
+Credentials are redacted when traffic is shown or exported. One list decides both what authenticates and what is
+redacted: the security schemes and token schemas of the provider.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from mockserver.exchange import Exchange
+from mockserver.provider.model import Provider
+
+KEPT_BYTES = 64 * 1024 * 1024
+"""How much traffic one world keeps; the oldest goes first."""
+KEPT_BODY = 256 * 1024
+"""Bodies are kept up to this many bytes."""
+KEPT_PROBLEMS = 1000
+REDACTED = "***"
+OVERHEAD = 1000
+
+
+class Recorder:
+    """The exchanges and problems of one world."""
+
+    def __init__(self) -> None:
+        self._exchanges: deque[Exchange] = deque()
+        self._bytes = 0
+        self.problems: deque[dict[str, Any]] = deque(maxlen=KEPT_PROBLEMS)
+        self.count = 0
+
+    def next_number(self) -> int:
+        self.count += 1
+        return self.count
+
+    def keep(self, exchange: Exchange) -> None:
+        """Keep *exchange*, cutting bodies, and let the oldest go where the bound asks for it."""
+        if len(exchange.request_body) > KEPT_BODY or len(exchange.response_body) > KEPT_BODY:
+            exchange = replace(
+                exchange,
+                request_body=exchange.request_body[:KEPT_BODY],
+                response_body=exchange.response_body[:KEPT_BODY],
+            )
+        self._exchanges.append(exchange)
+        self._bytes += _size(exchange)
+        while self._bytes > KEPT_BYTES:
+            self._bytes -= _size(self._exchanges.popleft())
+
+    def since(self, number: int) -> Iterator[Exchange]:
+        """Yield the kept exchanges with a number above *number*, oldest first."""
+        return (exchange for exchange in tuple(self._exchanges) if exchange.number > number)
+
+    def problem(self, **facts: Any) -> None:
+        """Note something a person should look at: what, where, what was found, what would be right."""
+        self.problems.append(facts)
+
+    def clear(self) -> None:
+        self._exchanges.clear()
+        self.problems.clear()
+        self._bytes = 0
+
+
+class Secrets:
+    """The names that carry credentials at one provider."""
+
+    def __init__(self, providers: Iterable[Provider]) -> None:
+        headers, queries, members = {"authorization", "cookie", "set-cookie"}, set[str](), set[str]()
+        for provider in providers:
+            for scheme in provider.security_schemes.values():
+                if scheme.get("type") == "apiKey":
+                    (headers if scheme.get("in") == "header" else queries).add(scheme["name"].lower())
+            _token_names(provider.documents, members)
+            for channel in provider.documents.get("asyncapi.json", {}).get("channels", {}).values():
+                query = channel.get("bindings", {}).get("ws", {}).get("query", {})
+                queries |= {name.lower() for name in query.get("properties", {}) if name.lower() != "clientid"}
+        self.headers, self.queries = frozenset(headers), frozenset(queries)
+        self._members = (
+            re.compile(rb'("(?:' + "|".join(map(re.escape, sorted(members))).encode() + rb')"\s*:\s*")[^"]*"')
+            if members
+            else None
+        )
+
+    def redacted(self, exchange: Exchange) -> Exchange:
+        """Return *exchange* with every credential replaced by `***`."""
+        return replace(
+            exchange,
+            query=self._query(exchange.query),
+            request_headers=self._headers(exchange.request_headers),
+            response_headers=self._headers(exchange.response_headers),
+            request_body=self._body(exchange.request_body),
+            response_body=self._body(exchange.response_body),
+        )
+
+    def _headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        return tuple((name, REDACTED if name in self.headers else value) for name, value in headers)
+
+    def _query(self, query: str) -> str:
+        if not query:
+            return query
+        pairs = parse_qsl(query, keep_blank_values=True)
+        if not any(name.lower() in self.queries for name, _ in pairs):
+            return query
+        return urlencode(
+            [(name, REDACTED if name.lower() in self.queries else value) for name, value in pairs], safe="*"
+        )
+
+    def _body(self, body: bytes) -> bytes:
+        return body if self._members is None else self._members.sub(rb"\g<1>" + REDACTED.encode() + b'"', body)
+
+
+def as_json(exchange: Exchange) -> dict[str, Any]:
+    """Render an exchange as a line of NDJSON; bodies as text, or base64 where they are no text."""
+    return {
+        "number": exchange.number,
+        "provider": exchange.provider,
+        "operation": exchange.operation,
+        "at": exchange.at,
+        "tasks": list(exchange.tasks),
+        "rules": list(exchange.rules),
+        "request": {
+            "method": exchange.method,
+            "host": exchange.host,
+            "path": exchange.path,
+            "query": exchange.query,
+            "headers": [list(pair) for pair in exchange.request_headers],
+            **_body(exchange.request_body),
+        },
+        "response": {
+            "status": exchange.status,
+            "headers": [list(pair) for pair in exchange.response_headers],
+            **_body(exchange.response_body),
+        },
+        "frames": [
+            {
+                "at": frame.at,
+                "sent": frame.sent,
+                **_body(frame.data.encode() if isinstance(frame.data, str) else frame.data),
+            }
+            for frame in exchange.frames
+        ],
+    }
+
+
+def _body(body: bytes) -> dict[str, str]:
+    try:
+        return {"body": body.decode()}
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode()}
+
+
+def _size(exchange: Exchange) -> int:
+    return (
+        OVERHEAD
+        + len(exchange.request_body)
+        + len(exchange.response_body)
+        + sum(len(frame.data) for frame in exchange.frames)
+    )
+
+
+def _token_names(value: Any, found: set[str]) -> None:
+    """Collect the names of properties that hold tokens, references followed one step by name."""
+    if not isinstance(value, Mapping):
+        return
+    schemas = value.get("openapi.json", {}).get("components", {}).get("schemas", {})
+    tokens = {name for name, schema in schemas.items() if schema.get("contentMediaType") == "application/jwt"}
+
+    def look(node: Any) -> None:
+        if isinstance(node, Mapping):
+            for name, member in (
+                node.get("properties", {}).items() if isinstance(node.get("properties"), Mapping) else ()
+            ):
+                if isinstance(member, Mapping) and (
+                    member.get("contentMediaType") == "application/jwt"
+                    or str(member.get("$ref", "")).rsplit("/", 1)[-1] in tokens
+                ):
+                    found.add(name)
+            for member in node.values():
+                look(member)
+        elif isinstance(node, list):
+            for member in node:
+                look(member)
+
+    look(value.get("openapi.json"))

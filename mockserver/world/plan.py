@@ -1,0 +1,726 @@
+"""What a graph does when it runs: its nodes in order, their steps, their share of the time, the files they write.
+
+A `Plan` is frozen and holds nothing of what only one task has (prompt text, seeds): it says *where* in the graph these
+stand. So all tasks of a workflow share one plan as long as they change no literal the plan was made from (`reads`).
+Knows ComfyUI, no provider and no clock: moments are shares 0..1 of the run's time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from bisect import bisect_right
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from mockserver.world.catalogue import Catalogue
+from mockserver.world.graphcheck import is_link, title_of, unwrapped
+
+if TYPE_CHECKING:
+    from mockserver.provider.scope import Chance
+
+Graph = Mapping[str, Any]
+Size = tuple[int, int]
+Place = tuple[str, str]
+"""A literal of a graph: node id and input name."""
+
+OutputKind = Literal["image", "animation", "video", "audio", "3d", "svg", "latent", "model", "text"]
+
+# What ComfyUI's empty latents default to; used where no link tells the size.
+UNKNOWN_SIZE = (512, 512)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """Files that an output node writes, or the text it shows."""
+
+    kind: OutputKind
+    ui: str
+    """Key of the node's UI output that lists them (`images`, `audio`, ...); empty if it shows none."""
+    count: int
+    """Images of the batch; 1 for anything else."""
+    media: str
+    extension: str
+    """Empty for text, which is no file."""
+    width: int
+    height: int
+    prefix: str
+    """As the graph gives it: a path and `%tokens%` are not resolved. `ComfyUI_temp` for previews, to which ComfyUI
+    adds five random letters."""
+    root: Literal["output", "temp"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNode:
+    """One node that runs. `start` and `end` are shares of the run's time."""
+
+    id: str
+    class_type: str
+    title: str
+    steps: int
+    start: float
+    end: float
+    outputs: tuple[OutputSpec, ...] = ()
+    before: int = 0
+    """Steps of all nodes that run before it."""
+    cost: float = 0.0
+    """Seconds it usually takes."""
+    sampler: bool = False
+    """Reports each step, and previews where asked."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, node by node, in ComfyUI's order."""
+
+    nodes: tuple[PlannedNode, ...]
+    total_steps: int
+    prompt: tuple[Place | None, Place | None] = (None, None)
+    """Where the positive and the negative prompt text stand."""
+    seeds: tuple[Place, ...] = ()
+    images: tuple[Place, ...] = ()
+    """Where files of the input folder are named (`LoadImage.image`, ...)."""
+    reads: frozenset[Place] = frozenset()
+    """The literals this plan was made from; another value of any other literal gives the same plan."""
+    _ends: tuple[float, ...] = field(default=(), repr=False)
+
+    @property
+    def cost(self) -> float:
+        """Seconds the run usually takes."""
+        return sum(node.cost for node in self.nodes)
+
+    def share(self, index: int, step: int) -> float:
+        """Return when node *index* has finished *step* of its steps; step 0 is its start."""
+        node = self.nodes[index]
+        if step >= node.steps:
+            return node.end
+        return node.start + (node.end - node.start) * (step / node.steps)
+
+    def position(self, share: float) -> tuple[int, int]:
+        """Return which node runs at *share* and how many of its steps are finished.
+
+        From 1 on: the last node with all its steps. Without nodes: (0, 0). Exact against `share`: at `share(i, k)`
+        node i has finished k steps.
+        """
+        if not self.nodes:
+            return 0, 0
+        index = bisect_right(self._ends, share)
+        if share >= 1 or index >= len(self.nodes):
+            return len(self.nodes) - 1, self.nodes[-1].steps
+        node = self.nodes[index]
+        span = node.end - node.start
+        step = min(node.steps - 1, max(0, int((share - node.start) / span * node.steps))) if span > 0 else 0
+        # Division may round across a boundary: `share` decides.
+        while step + 1 < node.steps and self.share(index, step + 1) <= share:
+            step += 1
+        while step > 0 and self.share(index, step) > share:
+            step -= 1
+        return index, step
+
+    def progress(self, share: float) -> float:
+        """Return finished steps by all steps, 0..1; 1 only at the end."""
+        if share >= 1:
+            return 1.0
+        if not self.nodes:
+            return 0.0
+        index, step = self.position(share)
+        return (self.nodes[index].before + step) / self.total_steps
+
+    def cached(self, signatures: Mapping[str, str], known: Container[str]) -> frozenset[str]:
+        """Return the nodes whose signature is *known*: a run may skip them."""
+        return frozenset(node.id for node in self.nodes if signatures[node.id] in known)
+
+
+def make_plan(
+    graph: Graph,
+    catalogue: Catalogue,
+    *,
+    targets: Collection[str] | None = None,
+    cached: Collection[str] = (),
+    sizes: Mapping[str, Size] | None = None,
+) -> Plan:
+    """Plan a run of *graph*.
+
+    Args:
+        graph: API format. Classes the catalogue does not know are planned by what their name says; links that lead
+            nowhere or round in a circle are passed over, since a checked graph has none.
+        targets: output nodes to run; None for all.
+        cached: nodes whose results are kept: they come first and take no time, and what only they need is left out.
+        sizes: pixels of the input files, by the name the graph gives; others count as 512 x 512.
+
+    Source: order as ComfyUI's `comfy_execution/graph.py`. Lazy inputs count as needed, which a real switch node may
+        avoid. Costs and shares are ours.
+    """
+    return _Planner(graph, catalogue, sizes or {}).plan(targets, frozenset(cached))
+
+
+def duration(plan: Plan, chance: Chance) -> float:
+    """Draw how long a run takes, in virtual seconds, by its nodes, steps and pixels.
+
+    Source: 54 real runs of hosted workflows took 13 to 93 s, median 34 s. The costs are set so that usual text-to-image
+    work (10 to 30 steps, 512 to 1024 pixels) falls in there; a graph without a sampler takes a second or less.
+    """
+    # Two draws: most runs lie near the middle, as real ones do.
+    return max(_SHORTEST_RUN, plan.cost * (chance.uniform(0.82, 1.2) + chance.uniform(0.0, 0.3)))
+
+
+def literal(graph: Graph, place: Place | None) -> Any:
+    """Return the literal that stands at *place*, None if none does."""
+    if place is None:
+        return None
+    return unwrapped(_inputs(graph, place[0]).get(place[1]))
+
+
+def prompt_texts(plan: Plan, graph: Graph) -> tuple[str, str]:
+    """Return the positive and the negative prompt of *graph*; empty where it has none."""
+    positive, negative = (literal(graph, place) for place in plan.prompt)
+    return str(positive or ""), str(negative or "")
+
+
+def image_inputs(plan: Plan, graph: Graph) -> tuple[tuple[str, str], ...]:
+    """Return which input files *graph* names: node id and the value given there."""
+    return tuple((place[0], str(literal(graph, place))) for place in plan.images)
+
+
+def fresh_seeds(plan: Plan, chance: Chance) -> dict[str, Any]:
+    """Return overrides that give every seed of the plan a new value."""
+    overrides: dict[str, Any] = {}
+    for node, name in plan.seeds:
+        overrides.setdefault(node, {"inputs": {}})["inputs"][name] = chance.below(_SEEDS)
+    return overrides
+
+
+def signature(graph: Graph, node: str, fingerprints: Mapping[str, str] | None = None) -> str:
+    """Return what a node's result depends on, as text: equal signatures, equal results.
+
+    See `signatures`.
+    """
+    return signatures(graph, [node], fingerprints)[node]
+
+
+def signatures(
+    graph: Graph, nodes: Iterable[str] | None = None, fingerprints: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the signatures of *nodes* (None for all) and of everything they depend on.
+
+    A signature covers class, literals and the signatures of the sources; node ids do not matter.
+
+    Args:
+        fingerprints: content of the input files by the name the graph gives; a name without one stands for itself.
+
+    Source: ComfyUI's `CacheKeySetInputSignature`.
+    """
+    known: dict[str, str] = {}
+    prints = fingerprints or {}
+    for start in graph if nodes is None else nodes:
+        path = [start]
+        while path:
+            each = path[-1]
+            sources = _sources(graph, each)
+            missing = [source for source in sources if source not in known and source not in path]
+            if missing:
+                path.append(missing[-1])
+                continue
+            path.pop()
+            if each not in known:
+                known[each] = _signature(graph, each, known, prints)
+    return known
+
+
+def run_order(
+    graph: Graph, outputs: Iterable[str], is_output: Container[str], cached: Container[str] = ()
+) -> list[str]:
+    """Return the nodes that *outputs* need, in the order ComfyUI runs them.
+
+    Source: `TopologicalSort.add_node` and `ExecutionList.ux_friendly_pick_node` of ComfyUI.
+    """
+    pending: dict[str, None] = {}
+    feeds: dict[str, dict[str, None]] = {}
+    blocks: dict[str, int] = {}
+    for output in outputs:
+        stack = [output]
+        while stack:
+            each = stack.pop()
+            if each in pending:
+                continue
+            pending[each] = None
+            feeds.setdefault(each, {})
+            needed = [source for source in _sources(graph, each) if source not in cached]
+            stack.extend(needed)
+            for source in dict.fromkeys(needed):
+                feeds.setdefault(source, {})[each] = None
+            blocks[each] = len(dict.fromkeys(needed))
+    return _picked(pending, feeds, blocks, is_output)
+
+
+# --- order ------------------------------------------------------------------------------------------------------------
+
+
+def _picked(
+    pending: dict[str, None], feeds: Mapping[str, dict[str, None]], blocks: dict[str, int], outputs: Container[str]
+) -> list[str]:
+    # The rule picks, of the nodes that are ready, an output first, then the nearest to an output. How near a node is
+    # cannot change while it waits: what it feeds waits for it.
+    place = {each: number for number, each in enumerate(pending)}
+    near = {each: _nearness(each, feeds, outputs) for each in pending}
+    ready = [(near[each], place[each], each) for each in pending if not blocks[each]]
+    ready.sort(reverse=True)
+    order = []
+    while ready:
+        _, _, each = ready.pop()
+        order.append(each)
+        freed = False
+        for user in feeds[each]:
+            blocks[user] -= 1
+            if not blocks[user]:
+                ready.append((near[user], place[user], user))
+                freed = True
+        if freed:
+            ready.sort(reverse=True)
+    return order
+
+
+def _nearness(each: str, feeds: Mapping[str, Mapping[str, None]], outputs: Container[str]) -> int:
+    if each in outputs:
+        return 0
+    if any(user in outputs for user in feeds[each]):
+        return 1
+    if any(further in outputs for user in feeds[each] for further in feeds[user]):
+        return 2
+    return 3
+
+
+def _inputs(graph: Graph, each: str) -> Mapping[str, Any]:
+    inputs = graph[each].get("inputs") if isinstance(graph.get(each), dict) else None
+    return inputs if isinstance(inputs, dict) else {}
+
+
+def _sources(graph: Graph, each: str) -> list[str]:
+    return [value[0] for value in _inputs(graph, each).values() if is_link(value) and value[0] in graph]
+
+
+def _signature(graph: Graph, each: str, known: Mapping[str, str], prints: Mapping[str, str]) -> str:
+    node = graph[each]
+    parts: list[Any] = [node.get("class_type")]
+    for name, value in sorted(_inputs(graph, each).items()):
+        if is_link(value):
+            parts.append((name, known.get(value[0]), value[1]))
+        else:
+            content = prints.get(value) if isinstance(value, str) else None
+            parts.append((name, value, content))
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+# --- what ComfyUI's classes do ----------------------------------------------------------------------------------------
+
+# A real run of nothing but cached nodes takes a few milliseconds.
+_SHORTEST_RUN = 0.005
+
+_SEEDS = 2**53
+"""New seeds stay below this, so that clients that read numbers as doubles see them exactly."""
+
+# What ComfyUI's own declarations allow; a graph of unchecked values must not plan more.
+_MOST_STEPS, _MOST_PIXELS, _MOST_IMAGES = 10_000, 16_384, 4_096
+
+_SEED_INPUTS = ("seed", "noise_seed")
+
+_IMAGE_LOADERS = {
+    "LoadImage": "image",
+    "LoadImageMask": "image",
+    "LoadImageOutput": "image",
+    "LoadAudio": "audio",
+    "LoadVideo": "file",
+    "LoadLatent": "latent",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Writes:
+    """What an output class writes, before the graph says how many and how large."""
+
+    kind: OutputKind
+    ui: str
+    media: str = ""
+    extension: str = ""
+    prefix: str = "ComfyUI"
+    root: Literal["output", "temp"] = "output"
+
+
+_PNG = _Writes("image", "images", "image/png", "png")
+_PREVIEW = _Writes("image", "images", "image/png", "png", "ComfyUI_temp", "temp")
+_MP4 = _Writes("video", "images", "video/mp4", "mp4", "video/ComfyUI")
+_FLAC = _Writes("audio", "audio", "audio/flac", "flac", "audio/ComfyUI")
+_MP3 = _Writes("audio", "audio", "audio/mpeg", "mp3", "audio/ComfyUI")
+_OPUS = _Writes("audio", "audio", "audio/ogg", "opus", "audio/ComfyUI")
+_MODEL = _Writes("model", "", "application/octet-stream", "safetensors")
+_NOTHING: tuple[_Writes, ...] = ()
+
+# Output classes of ComfyUI 0.27.0 and the most used ones of custom nodes. The key of the UI output and the extension
+# are as the nodes' sources have them.
+_OUTPUTS: Mapping[str, tuple[_Writes, ...]] = {
+    "SaveImage": (_PNG,),
+    "SaveImageAdvanced": (_PNG,),
+    "SaveImageDataSetToFolder": _NOTHING,
+    "SaveImageTextDataSetToFolder": _NOTHING,
+    "SaveImageWebsocket": _NOTHING,
+    "PreviewImage": (_PREVIEW,),
+    "MaskPreview": (_PREVIEW,),
+    "ImageCompare": (_PREVIEW,),
+    "LossGraphNode": (_PREVIEW,),
+    "SaveAnimatedWEBP": (_Writes("animation", "images", "image/webp", "webp"),),
+    "SaveAnimatedPNG": (_Writes("animation", "images", "image/png", "png"),),
+    "SaveWEBM": (_Writes("video", "images", "video/webm", "webm"),),
+    "SaveVideo": (_MP4,),
+    "VHS_VideoCombine": (_Writes("video", "gifs", "video/mp4", "mp4", "AnimateDiff"),),
+    "SAM3_TrackPreview": (_Writes("video", "images", "video/mp4", "mp4", "ComfyUI_temp", "temp"),),
+    "SaveAudio": (_FLAC,),
+    "SaveAudioAdvanced": (_FLAC,),
+    "SaveAudioMP3": (_MP3,),
+    "SaveAudioOpus": (_OPUS,),
+    "PreviewAudio": (_Writes("audio", "audio", "audio/flac", "flac", "ComfyUI_temp", "temp"),),
+    "SaveSVGNode": (_Writes("svg", "images", "image/svg+xml", "svg", "svg/ComfyUI"),),
+    "SaveGLB": (_Writes("3d", "3d", "model/gltf-binary", "glb", "3d/ComfyUI"),),
+    "Preview3D": _NOTHING,
+    "Preview3DAdvanced": _NOTHING,
+    "PreviewGaussianSplat": _NOTHING,
+    "PreviewPointCloud": _NOTHING,
+    "SaveLatent": (_Writes("latent", "latents", "application/octet-stream", "latent", "latents/ComfyUI"),),
+    "PreviewAny": (_Writes("text", "text"),),
+    "ShowText|pysssss": (_Writes("text", "text"),),
+    "CheckpointSave": (_MODEL,),
+    "CLIPSave": (_MODEL,),
+    "ImageOnlyCheckpointSave": (_MODEL,),
+    "LoraSave": (_MODEL,),
+    "ModelSave": (_MODEL,),
+    "SaveLoRA": (_MODEL,),
+    "SaveTrainingDataset": _NOTHING,
+    "VAESave": (_MODEL,),
+}
+
+# `format` of SaveAudioAdvanced and SaveImageAdvanced.
+_FORMATS: Mapping[tuple[str, Any], _Writes] = {
+    ("SaveAudioAdvanced", "mp3"): _MP3,
+    ("SaveAudioAdvanced", "opus"): _OPUS,
+    ("SaveImageAdvanced", "exr"): _Writes("image", "images", "image/x-exr", "exr"),
+}
+
+# Links that carry pictures, the most telling first: the size of a node's result is that of the first that has one.
+_PICTURES = ("samples", "latent_image", "pixels", "images", "image", "video", "latent", "input", "mask", "source")
+
+# What nodes that hand a number or a text on call it.
+_PRIMITIVES = ("value", "int", "float", "number", "Number", "string")
+
+_CONDITIONS = ("conditioning", "guider", "positive", "negative")
+_TEXTS = ("text", "text_g", "prompt", "t5xxl", "clip_l", "tags", "string", "value", "text_positive", "text_negative")
+
+
+class _Planner:
+    """Makes one plan; notes every literal it looks at."""
+
+    def __init__(self, graph: Graph, catalogue: Catalogue, sizes: Mapping[str, Size]) -> None:
+        self.graph, self.catalogue, self.sizes = graph, catalogue, sizes
+        self.reads: set[Place] = set()
+        self.shapes: dict[str, tuple[Size, int] | None] = {}
+
+    def plan(self, targets: Collection[str] | None, cached: frozenset[str]) -> Plan:
+        used = {source for each in self.graph for source in _sources(self.graph, each)}
+        outputs = {each: None for each in self.graph if self._is_output(each, used)}
+        starts = [each for each in outputs if targets is None or each in targets]
+        order = [each for each in run_order(self.graph, starts, outputs, cached) if each not in cached]
+        if cached:
+            order[:0] = [each for each in run_order(self.graph, starts, outputs) if each in cached]
+        facts = [(each, self._steps(each), 0.0 if each in cached else self._cost(each)) for each in order]
+        whole = math.fsum(cost for _, _, cost in facts) or 1.0
+        nodes, before, spent = [], 0, 0.0
+        for number, (each, steps, cost) in enumerate(facts, 1):
+            start = spent / whole
+            spent += cost
+            end = 1.0 if number == len(facts) else min(1.0, spent / whole)
+            nodes.append(
+                PlannedNode(
+                    each,
+                    self._class(each),
+                    self._title(each),
+                    steps,
+                    start,
+                    end,
+                    self._outputs(each) if each in outputs else (),
+                    before,
+                    cost,
+                    self._is_sampler(each),
+                )
+            )
+            before += steps
+        planned = tuple(nodes)
+        return Plan(
+            planned,
+            before,
+            self._prompt(order),
+            tuple((each, name) for each in order for name in _SEED_INPUTS if self._has_literal(each, name)),
+            tuple(
+                (each, name)
+                for each in order
+                if (name := _IMAGE_LOADERS.get(self._class(each), "")) and self._has_literal(each, name)
+            ),
+            frozenset(self.reads),
+            tuple(node.end for node in planned),
+        )
+
+    # classes
+
+    def _class(self, each: str) -> str:
+        return str(self.graph[each].get("class_type", "")) if isinstance(self.graph[each], dict) else ""
+
+    def _title(self, each: str) -> str:
+        title = title_of(self.graph[each]) if isinstance(self.graph[each], dict) else None
+        if title is not None:
+            return title
+        name = self._class(each)
+        return self.catalogue[name].display_name if name in self.catalogue else name
+
+    def _is_output(self, each: str, used: Container[str]) -> bool:
+        name = self._class(each)
+        if name in self.catalogue:
+            return self.catalogue[name].output_node
+        if name in _OUTPUTS:
+            return True
+        # A custom class we know nothing of: what nothing uses and is called "save" or "preview" writes files.
+        return each not in used and any(word in name.lower() for word in ("save", "preview", "combine", "show"))
+
+    def _is_sampler(self, each: str) -> bool:
+        name = self._class(each)
+        inputs = _inputs(self.graph, each)
+        return "Sampler" in name and ("latent_image" in inputs or "steps" in inputs)
+
+    # literals
+
+    def _has_literal(self, each: str, name: str) -> bool:
+        inputs = _inputs(self.graph, each)
+        return name in inputs and not is_link(inputs[name])
+
+    def _value(self, each: str, name: str) -> Any:
+        """Return a literal, through primitive nodes that hand one on; None if only the run would tell."""
+        seen = set()
+        while each not in seen:
+            seen.add(each)
+            inputs = _inputs(self.graph, each)
+            value = inputs.get(name)
+            if not is_link(value):
+                self.reads.add((each, name))
+                return unwrapped(value)
+            if value[0] not in self.graph:
+                return None
+            each = value[0]
+            names = [one for one in (*_PRIMITIVES, name) if one in _inputs(self.graph, each)]
+            if not names:
+                return None
+            name = names[0]
+        return None
+
+    def _number(self, each: str, name: str) -> float | None:
+        value = self._value(each, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            return None
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            return None
+        return number if math.isfinite(number) else None
+
+    def _integer(self, each: str, name: str, most: int) -> int | None:
+        number = self._number(each, name)
+        return None if number is None else int(min(number, most))
+
+    def _source(self, each: str, name: str) -> str | None:
+        value = _inputs(self.graph, each).get(name)
+        return value[0] if is_link(value) and value[0] in self.graph else None
+
+    # steps and costs
+
+    def _steps(self, each: str) -> int:
+        if not self._is_sampler(each):
+            return 1
+        steps = self._integer(each, "steps", _MOST_STEPS)
+        if steps is None:
+            scheduler = self._source(each, "sigmas")
+            steps = self._integer(scheduler, "steps", _MOST_STEPS) if scheduler is not None else None
+        if steps is None:
+            return 1
+        first = self._integer(each, "start_at_step", _MOST_STEPS) or 0
+        last = self._integer(each, "end_at_step", _MOST_STEPS)
+        return max(1, min(steps, steps if last is None else last) - max(0, first))
+
+    def _cost(self, each: str) -> float:
+        """Return the seconds a node usually takes; ours, set by `duration`'s source."""
+        name = self._class(each)
+        if self._is_sampler(each):
+            size, batch = self._shape(each) or (UNKNOWN_SIZE, 1)
+            # An image of 1024 x 1024 pixels takes twice as long as one of 512 x 512.
+            return 0.9 * self._steps(each) * math.sqrt(max(1, size[0] * size[1] * batch) / (512 * 512))
+        for words, seconds in _COSTS:
+            if any(word in name for word in words):
+                return seconds
+        return 0.1
+
+    # pictures
+
+    def _outputs(self, each: str) -> tuple[OutputSpec, ...]:
+        name = self._class(each)
+        writes = _OUTPUTS.get(name, (_PNG,))
+        if ("format" in _inputs(self.graph, each)) and name in ("SaveAudioAdvanced", "SaveImageAdvanced"):
+            chosen = _FORMATS.get((name, self._value(each, "format")))
+            writes = (chosen,) if chosen is not None else writes
+        if not writes:
+            return ()
+        size, batch = self._shape(each) or (UNKNOWN_SIZE, 1)
+        return tuple(
+            OutputSpec(
+                one.kind,
+                one.ui,
+                batch if one.kind == "image" else 1,
+                one.media,
+                one.extension,
+                size[0] if one.kind in _SIZED else 0,
+                size[1] if one.kind in _SIZED else 0,
+                one.prefix if one.root == "temp" else self._prefix(each, one.prefix),
+                one.root,
+            )
+            for one in writes
+        )
+
+    def _prefix(self, each: str, default: str) -> str:
+        for name in ("filename_prefix", "prefix"):
+            value = self._value(each, name)
+            if isinstance(value, str):
+                return value
+        return default
+
+    def _shape(self, start: str) -> tuple[Size, int] | None:
+        """Return size and batch of the pictures a node gives, following links; None if nothing tells."""
+        if start in self.shapes:
+            return self.shapes[start]
+        path = [start]
+        while path:
+            each = path[-1]
+            if each not in self.shapes:
+                self.shapes[each] = None  # stands while the way leads round in a circle
+                path.extend(source for source in _sources(self.graph, each) if source not in self.shapes)
+            else:
+                path.pop()
+                self.shapes[each] = self._shape_of(each)
+        return self.shapes[start]
+
+    def _shape_of(self, each: str) -> tuple[Size, int] | None:
+        name = self._class(each)
+        if name in _IMAGE_LOADERS:
+            file = self._value(each, _IMAGE_LOADERS[name])
+            return self.sizes.get(str(file), UNKNOWN_SIZE), 1
+        size, batch = self._taken(each) or (None, None)
+        size = self._own_size(each, size)
+        if size is None:
+            return None
+        own = self._integer(each, "batch_size", _MOST_IMAGES)
+        if own is not None and batch is None:
+            batch = own
+        amount = self._integer(each, "amount", _MOST_IMAGES)
+        if name.startswith("Repeat") and amount is not None:
+            batch = (batch or 1) * amount
+        return size, min(max(1, batch or 1), _MOST_IMAGES)
+
+    def _taken(self, each: str) -> tuple[Size, int] | None:
+        inputs = _inputs(self.graph, each)
+        links = [name for name in inputs if self._source(each, name) is not None]
+        ranked = sorted(links, key=lambda name: _PICTURES.index(name) if name in _PICTURES else len(_PICTURES))
+        joined = self._class(each) in _JOINING
+        found: tuple[Size, int] | None = None
+        for name in ranked:
+            shape = self.shapes.get(inputs[name][0])
+            if shape is None:
+                continue
+            found = shape if found is None else (found[0], found[1] + shape[1])
+            if not joined:
+                return found
+        return found
+
+    def _own_size(self, each: str, taken: Size | None) -> Size | None:
+        inputs = _inputs(self.graph, each)
+        if "width" in inputs and "height" in inputs and not self._is_sampler(each):
+            width, height = (self._integer(each, side, _MOST_PIXELS) for side in ("width", "height"))
+            if width is not None and height is not None and (width > 0 or height > 0):
+                across, down = taken or UNKNOWN_SIZE
+                # 0 keeps the other side's proportion, as ImageScale does.
+                return width if width > 0 else max(1, across * height // down), (
+                    height if height > 0 else max(1, down * width // across)
+                )
+        if taken is None:
+            return None
+        factor = self._number(each, "scale_by") if "scale_by" in inputs else None
+        if factor is None and "upscale_model" in inputs:
+            factor = 4.0  # what most of these models do
+        if "megapixels" in inputs and (millions := self._number(each, "megapixels")):
+            factor = math.sqrt(max(millions, 0.01) * 1024 * 1024 / (taken[0] * taken[1]))
+        if factor is None or factor <= 0:
+            return taken
+        return _pixels(taken[0] * factor), _pixels(taken[1] * factor)
+
+    # prompts
+
+    def _prompt(self, order: Sequence[str]) -> tuple[Place | None, Place | None]:
+        for each in order:
+            if self._is_sampler(each) or self._source(each, "positive") is not None:
+                found = self._text(each, "positive"), self._text(each, "negative")
+                if found != (None, None):
+                    return found
+        return None, None
+
+    def _text(self, start: str, role: str) -> Place | None:
+        """Follow the conditioning *role* of a sampler up to the text it was made from."""
+        inputs = _inputs(self.graph, start)
+        source = self._source(start, role)
+        if source is None and "guider" in inputs:
+            guider = self._source(start, "guider")
+            if guider is None:
+                return None
+            source = self._source(guider, role)
+            if source is None and role == "positive":
+                source = self._source(guider, "conditioning") or self._source(guider, "cond1")
+        stack = [] if source is None else [source]
+        seen: set[str] = set()
+        while stack:
+            each = stack.pop()
+            if each in seen:
+                continue
+            seen.add(each)
+            values = _inputs(self.graph, each)
+            for name in _TEXTS:
+                if name in values and isinstance(unwrapped(values[name]), str):
+                    return each, name
+            wanted = [role] if self._source(each, role) is not None else [*_TEXTS, *_links_to_conditions(values)]
+            stack.extend(one for name in reversed(wanted) if (one := self._source(each, name)) is not None)
+        return None
+
+
+_SIZED = frozenset({"image", "animation", "video", "svg"})
+_JOINING = frozenset({"ImageBatch", "LatentBatch", "BatchImagesNode", "BatchLatentsNode", "BatchMasksNode"})
+
+# Words in a class's name -> seconds it usually takes; the first that fits.
+_COSTS: Sequence[tuple[tuple[str, ...], float]] = (
+    (("CheckpointLoader", "UNETLoader"), 5.0),
+    (("LoadImage", "LoadLatent", "LoadAudio"), 0.3),
+    (("ControlNetLoader", "CLIPLoader", "VAELoader", "Loader"), 1.5),
+    (("CLIPTextEncode", "TextEncode"), 0.3),
+    (("VAEDecode", "VAEEncode"), 1.2),
+    (("UpscaleWithModel",), 4.0),
+    (("Video", "Animated", "WEBM"), 3.0),
+    (("Save", "Preview"), 0.3),
+    (("Empty", "Primitive"), 0.01),
+)
+
+
+def _pixels(side: float) -> int:
+    return max(1, round(min(side, _MOST_PIXELS)))
+
+
+def _links_to_conditions(values: Mapping[str, Any]) -> list[str]:
+    return [name for name in values if name in _CONDITIONS or name.startswith(("conditioning", "cond"))]

@@ -1,0 +1,756 @@
+"""The life of tasks: waiting in line, running, ending, and telling of it to those who watch.
+
+One `Runs` belongs to one service. It moves tasks along the machine's steps, keeps lines and slots, and makes the files
+of a run when somebody looks. Verbs and what clients may do stand in `service`. An unwatched task costs one event of the
+kernel.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from mockserver.errors import UserError
+from mockserver.provider.model import Kind, Provider, QueueRule, Refusal, Step
+from mockserver.provider.scope import Call, Scope
+from mockserver.world.chance import Stream
+from mockserver.world.events import Callback, Event, QueueLength, Watch, Watches
+from mockserver.world.files import File, by_root
+from mockserver.world.journal import NO_FACTS, Journal
+from mockserver.world.kernel import Due, Kernel
+from mockserver.world.line import Line
+from mockserver.world.setup import Setup, Turn
+from mockserver.world.task import FINE, Failure, Fault, Node, Standing, Task, Tick, next_boundary, ticks
+from mockserver.world.things import Collection, Thing, reader
+
+# Results made for looks are kept for this many tasks: who polls a finished task looks again.
+_RESULTS_KEPT = 1024
+# File names that were numbered, newest last; a prefix unused for so long may start again at 1.
+_COUNTERS_KEPT = 4096
+
+
+class _Leads(NamedTuple):
+    """A step that cuts a run short."""
+
+    target: str
+    cause: str | None = None
+
+
+class Neighbour:
+    """A task of somebody else: nobody sees it, but it has its place in line and holds a slot for its *duration*."""
+
+    __slots__ = ("duration", "key")
+
+    def __init__(self, key: tuple[Any, ...], duration: float) -> None:
+        self.key = key
+        self.duration = duration
+
+
+Waiting = Task | Neighbour
+
+
+class Runs:
+    """All tasks of one service."""
+
+    def __init__(
+        self, provider: Provider, setup: Setup, kernel: Kernel, journal: Journal, *, key: bytes, start: float
+    ) -> None:
+        self.provider = provider
+        self.setup = setup
+        self.kernel = kernel
+        self.start = start
+        self.journal = journal
+        self.tasks: Collection[Task] = Collection()
+        self.active: dict[int, Task] = {}
+        """Tasks that have not ended, by number, also those a client has deleted meanwhile."""
+        self.finished: OrderedDict[int, Task] = OrderedDict()
+        """In the order they ended."""
+        self.running: dict[int, Task] = {}
+        self.lines: dict[str, Line[Waiting]] = {}
+        """Id of the line's thing, `""` for the one line -> it."""
+        self.watches = Watches()
+        self._key = key
+        self._kind = provider.machine.kinds["task"]
+        self._file_kind = provider.machine.kinds.get("file")
+        self._queue = self._kind.queue or QueueRule()
+        self._order = tuple(reader(name) for name in self._queue.order)
+        self._planned: dict[int, tuple[Standing, Fault | _Leads]] = {}
+        """What cuts a run short: a fault, or a step to another state."""
+        self._slots_given: int | None = None
+        self._line_things: dict[str, Thing | None] = {}
+        self._ticking: dict[int, tuple[Due, Iterator[Tick]]] = {}
+        self._pin: tuple[Task, float, Standing] | None = None
+        self._results: OrderedDict[int, tuple[tuple[int, File], ...]] = OrderedDict()
+        self._counters: OrderedDict[str, int] = OrderedDict()
+        self._counting: dict[str, bool] = {}
+        self._listed: set[int] = set()
+        self._orphaned: OrderedDict[int, Task] = OrderedDict()
+        """Forgotten tasks whose results are kept."""
+        self._by_key: dict[str, Task] = {}
+        self._by_place: dict[tuple[str, str, str], Task] = {}
+        self.running_state = next((name for name, state in self._kind.states.items() if "done" in state.on), None)
+
+    @property
+    def now(self) -> float:
+        return self.kernel.now
+
+    @property
+    def kind(self) -> Kind:
+        return self._kind
+
+    @property
+    def price(self) -> float | None:
+        price = self._kind.options.get("price")
+        return price if isinstance(price, int | float) else None
+
+    # streams and texts
+
+    def stream(self, *parts: str | int) -> Stream:
+        return Stream(self._key, *parts)
+
+    def text_scope(
+        self,
+        at: float,
+        *parts: str | int,
+        task: Task | None = None,
+        file: File | None = None,
+        account: Thing | None = None,
+        counter: int = 0,
+    ) -> Scope:
+        """Return what a text of the machine looks at; its fresh parts come from the stream that *parts* name."""
+        scope = Scope(at=at, call=Call(at=at, operation="", chance=self.stream(*parts)))
+        scope.task, scope.file, scope.counter = task, file, counter
+        owner = account or (file.account if file is not None else None) or (task.account if task is not None else None)
+        if owner is not None:
+            scope.things = {"account": owner}
+        scope.server = self.provider.server
+        return scope
+
+    def delay(self, name: str, *parts: str | int) -> float:
+        """Draw a delay of the machine, virtual seconds."""
+        delay = self.provider.machine.delays[name]
+        if delay.shortest == delay.longest:
+            return delay.shortest
+        return self.stream("delay", name, *parts).uniform(delay.shortest, delay.longest)
+
+    # submitting, finding, forgetting
+
+    def submit(self, task: Task, facts: Mapping[str, Any]) -> None:
+        """Take a new task with its id: it waits, or runs at once."""
+        setup, number = self.setup, task.number
+        drawn = setup.duration(task.plan, self.stream("run", number))
+        task.estimate = task.duration = drawn
+        outlook = task.outlook = FINE if setup.outlook is None else setup.outlook(task)
+        task.duration = drawn * outlook.factor if outlook.duration is None else outlook.duration
+        if self._queue.line is not None and self._queue.line in task.things:
+            task.line_id = task.things[self._queue.line].id
+        task.key = (*[read(task) for read in self._order], number)
+        self.tasks.add(task)
+        self.active[number] = task
+        self.journal.add(self.now, self.provider.name, "submit", task.id, facts, outlook.cause)
+        if outlook.ahead:
+            self._crowd(task, outlook.ahead)
+        assert self._kind.initial is not None
+        self._enter(task, self._kind.initial)
+
+    def find(self, id: str) -> Task | None:
+        """Return the task a client may still ask for by *id*."""
+        self._expire()
+        task = self.tasks.get(id)
+        return None if task is None or self.lost(task) else task
+
+    def lost(self, task: Task) -> bool:
+        return task.outlook.lost_after is not None and task.created + task.outlook.lost_after <= self.now
+
+    def forget(self, task: Task, *, keep_files: bool = False) -> None:
+        """Remove a task from what clients see; one that waits leaves its line, one that runs runs on.
+
+        Args:
+            keep_files: whether its results can still be had, as far as memory allows.
+        """
+        if keep_files and task.started is not None:
+            self._results_of(task)
+            self._orphaned[task.number] = task
+            if len(self._orphaned) > self.setup.max_finished:
+                self._unlist(self._orphaned.popitem(last=False)[1])
+        self.tasks.remove(task)
+        self.finished.pop(task.number, None)
+        if task.number not in self._orphaned:
+            self._unlist(task)
+        line = self.lines.get(task.line_id)
+        if line is not None and task.key in line:
+            line.leave(task.key)
+            self._stop(task)
+            self._tell("queue.changed", line=line)
+
+    def _expire(self) -> None:
+        finished = self.finished
+        while finished:
+            oldest = next(iter(finished.values()))
+            kept = self._kind.keep is None or oldest.finished is None or oldest.finished + self._kind.keep > self.now
+            if kept and len(finished) <= self.setup.max_finished:
+                return
+            del finished[oldest.number]
+            self.tasks.remove(oldest)
+            self._unlist(oldest)
+
+    # what others do to a task
+
+    def cancel(self, task: Task) -> bool:
+        """Give the machine its trigger `cancel`; false where the task's state has no such step."""
+        step = self._kind.states[task.state].on.get("cancel")
+        if step is None:
+            return False
+        if step.at == "next-step" and task.number in self.running:
+            self._interrupt(task, step)
+        else:
+            self._cut(task)
+            self._enter(task, step.target)
+        return True
+
+    def fail(
+        self,
+        task: Task,
+        condition: str,
+        facts: Mapping[str, Any] | None = None,
+        *,
+        text: str | None = None,
+        cause: str | None = None,
+    ) -> None:
+        """End a task by a failure of errors.json: a condition, or an entry's name.
+
+        Raises:
+            UserError: the provider has no such failure, or the task is in a state that cannot fail.
+        """
+        step = self._kind.states[task.state].on.get("fail")
+        if step is None:
+            raise UserError(f"task {task.id!r} is {task.state!r}, which cannot fail")
+        standing = self._cut(task)
+        node = None
+        if standing is not None and standing.started > standing.ended:
+            node = (standing.ended, standing)
+        entry = self._failure(condition, facts or {}, task, node)
+        task.failure = Failure(task, entry, facts or {}, node=node, at=self.now, text=text)
+        self._enter(task, step.target, cause or condition)
+
+    def _failure(
+        self, condition: str, facts: Mapping[str, Any], task: Task, node: tuple[int, Standing] | None
+    ) -> Refusal:
+        failures = self.provider.failures
+        scope = self.text_scope(self.now, "failure", task.number, task=task)
+        scope.facts = facts
+        scope.node = None if node is None else Node(task, *node)
+        for entry in failures.get(condition, ()):
+            if entry.test is None or entry.test(scope):
+                return entry
+        named = [entry for entries in failures.values() for entry in entries if entry.name == condition]
+        if not named and condition in self.provider.errors:
+            named = [self.provider.errors[condition]]
+        if not named:
+            known = sorted({*failures, *(entry.name for entries in failures.values() for entry in entries)})
+            raise UserError(f"{self.provider.name} has no failure {condition!r}; it has: {', '.join(known) or 'none'}")
+        return named[0]
+
+    def set_slots(self, slots: int | None, line_id: str | None = None) -> None:
+        """Give every line, or one, so many slots from now on; who runs runs on, also beyond them.
+
+        None gives all lines the slots they have by themselves.
+        """
+        if slots is not None and slots < 0:
+            raise UserError(f"slots {slots!r}: give 0 or more")
+        if line_id is None:
+            self._slots_given = slots
+        for name, line in self.lines.items():
+            if line_id is None or name == line_id:
+                things = self._line_things.get(name)
+                line.slots = self._slots(things) if slots is None else slots
+                self._admit(line)
+
+    def reshuffle(self, cause: str | None = None) -> None:
+        """Let those who wait change places within each line."""
+        self.journal.add(self.now, self.provider.name, "queue.reshuffled", None, NO_FACTS, cause)
+        for name, line in self.lines.items():
+            for key, waiting in line.reshuffle(self.stream("reshuffle", name, self.journal.last)):
+                waiting.key = key
+            self._tell("queue.changed", line=line)
+
+    def arrange(self, turns: Iterable[Turn]) -> list[Due]:
+        """Have lines change at given moments; return what can be taken back."""
+        return [self.kernel.schedule(turn.at, self._turn, turn) for turn in turns]
+
+    def _turn(self, turn: Turn) -> None:
+        if turn.reshuffle:
+            self.reshuffle(turn.cause)
+        else:
+            facts = {"slots": turn.slots}
+            self.journal.add(self.now, self.provider.name, "queue.slots", None, facts, turn.cause)
+            self.set_slots(turn.slots)
+
+    def refresh_slots(self, thing: Thing) -> None:
+        """Read the slots of a thing's line again, after its document changed."""
+        line = self.lines.get(thing.id) if thing.kind == self._queue.line else None
+        if line is not None:
+            line.slots = self._slots(thing)
+            self._admit(line)
+
+    # lines
+
+    def line_of(self, task: Task) -> Line[Waiting]:
+        line = self.lines.get(task.line_id)
+        if line is None:
+            thing = None if self._queue.line is None else task.things.get(self._queue.line)
+            self._line_things[task.line_id] = thing
+            line = self.lines[task.line_id] = Line(self._slots(thing))
+        return line
+
+    def rank(self, task: Task) -> int | None:
+        """Return how many wait ahead of *task*; None unless it waits."""
+        if task.started is not None or task.finished is not None:
+            return None
+        line = self.lines.get(task.line_id)
+        return line.rank(task.key) if line is not None and task.key in line else None
+
+    def queue(self, task: Task | None = None) -> QueueLength:
+        """Return the length of a task's line, or of all lines together."""
+        if task is not None:
+            line = self.lines.get(task.line_id)
+            return QueueLength(0, 0) if line is None else QueueLength(line.waiting, line.total)
+        lines = self.lines.values()
+        return QueueLength(sum(line.waiting for line in lines), sum(line.total for line in lines))
+
+    def _slots(self, thing: Thing | None) -> int:
+        if self._slots_given is not None:
+            return self._slots_given
+        if self.setup.slots is not None:
+            return self.setup.slots
+        slots: Any = self._queue.slots
+        if isinstance(slots, str):
+            slots = None if thing is None else reader(slots)(thing)
+        # A line whose thing does not say how many has one slot, as a deployment has at least one instance.
+        return slots if isinstance(slots, int) and slots >= 0 else 1
+
+    def _admit(self, line: Line[Waiting]) -> None:
+        while (task := line.take()) is not None:
+            if isinstance(task, Neighbour):
+                self.kernel.schedule(self.now + task.duration, self._leave, (line, task))
+                self._tell("queue.changed", line=line)
+                continue
+            if task.due is not None:
+                task.due.cancel()
+            self._enter(task, self._kind.states[task.state].on["slot"].target)
+
+    def _crowd(self, task: Task, ahead: int) -> None:
+        """Let others fill the free slots, and *ahead* more of them wait before *task*, which is not in line yet."""
+        line = self.line_of(task)
+        count = ahead + max(0, line.slots - len(line.running))
+        self.journal.add(self.now, self.provider.name, "queue.ahead", task.id, {"ahead": ahead}, task.outlook.cause)
+        for index in range(count):
+            # Between the task before and this one, whatever else sorts the line.
+            key = (*task.key[:-1], task.number - 1 + (index + 1) / (count + 1))
+            seconds = self.setup.duration(task.plan, self.stream("neighbour", task.number, index))
+            line.enter(key, Neighbour(key, seconds))
+        self._admit(line)
+
+    def _leave(self, subject: tuple[Line[Waiting], Neighbour]) -> None:
+        line, neighbour = subject
+        line.leave(neighbour.key)
+        self._tell("queue.changed", line=line)
+        self._admit(line)
+
+    # states
+
+    def _enter(self, task: Task, name: str, cause: str | None = None) -> None:
+        state = self._kind.states[name]
+        now = self.kernel.now
+        task.enter(name, now)
+        self.journal.add(now, self.provider.name, f"task.{name}", task.id, NO_FACTS, cause)
+        if state.final:
+            self._end(task, name)
+        elif "done" in state.on:
+            self._start(task, name)
+        elif "slot" in state.on:
+            line = self.line_of(task)
+            line.enter(task.key, task, held_back=not task.outlook.starts)
+            self._schedule_after(task, name)
+            self._tell(f"task.{name}", task, line=line)
+            self._tell("queue.changed", line=line)
+            self._admit(line)
+        else:
+            self._schedule_after(task, name)
+            self._tell(f"task.{name}", task, line=self.line_of(task))
+
+    def _schedule_after(self, task: Task, name: str) -> None:
+        for delay, target in self._kind.states[name].after.items():
+            at = self.now + self.delay(delay, "task", task.number)
+            task.due = self.kernel.schedule(at, self._aged, (task, target))
+
+    def _aged(self, subject: tuple[Task, str]) -> None:
+        task, target = subject
+        line = self.line_of(task)
+        if task.key in line:
+            line.leave(task.key)
+        self._enter(task, target)
+
+    def _start(self, task: Task, name: str) -> None:
+        now = self.kernel.now
+        task.started = now
+        self.running[task.number] = task
+        self._recall(task)
+        cut = self._faults(task)
+        if task.plan.nodes:
+            self._number_files(task, None if cut is None else cut[0])
+        if cut is not None:
+            self._planned[task.number] = cut
+            task.due = self.kernel.schedule(task.moment(cut[0].share), self._run_out, task)
+        elif task.outlook.ends:
+            task.due = self.kernel.schedule(now + task.duration, self._run_out, task)
+        if self.watches:
+            line = self.line_of(task)
+            self._tell("queue.changed", line=line)
+            self._tell(f"task.{name}", task, line=line)
+            self._tell("task.cached", task, line=line)
+            if self.watches.follows(task):
+                self._tick_on(task, ticks(task))
+
+    def _recall(self, task: Task) -> None:
+        """Skip what earlier runs have done: only when a run begins is it known what they left."""
+        work = None if self.setup.recall is None else self.setup.recall(task)
+        if work is None:
+            return
+        task.plan, task.cached_nodes = work.plan, work.cached
+        if task.outlook.duration is None:
+            task.duration = self.setup.duration(task.plan, self.stream("run", task.number)) * task.outlook.factor
+
+    def _run_out(self, task: Task) -> None:
+        cut = self._planned.get(task.number)
+        if cut is None:
+            self._enter(task, self._kind.states[task.state].on["done"].target)
+            return
+        fault = cut[1]
+        if isinstance(fault, _Leads):
+            self._cut(task)
+            self._enter(task, fault.target, fault.cause)
+        else:
+            self.fail(task, fault.condition, fault.facts, text=fault.text, cause=fault.cause)
+
+    def _end(self, task: Task, name: str) -> None:
+        task.finished = self.kernel.now
+        self._stop(task)
+        if task.started is not None and self.setup.remember is not None:
+            self.setup.remember(task)
+        line = self.lines.get(task.line_id)
+        held = False
+        if line is not None:
+            held = task.key in line.running
+            line.leave(task.key)
+        if self.tasks.get(task.id) is task:
+            self.finished[task.number] = task
+        if self.watches:
+            self._tell(f"task.{name}", task, line=line)
+            self._tell("queue.changed", line=line)
+            if held:
+                self._tell("task.released", task, line=line)
+        if line is not None:
+            self._admit(line)
+        self._expire()
+
+    def _stop(self, task: Task) -> None:
+        """Drop what would still have happened to it by itself."""
+        number = task.number
+        self.active.pop(number, None)
+        self.running.pop(number, None)
+        self._planned.pop(number, None)
+        task.images = ()
+        if task.due is not None:
+            task.due.cancel()
+            task.due = None
+        ticking = self._ticking.pop(number, None)
+        if ticking is not None:
+            ticking[0].cancel()
+
+    # cutting a run short
+
+    def _cut(self, task: Task) -> Standing | None:
+        """Write down where a run stands that does not go on; None for one that has not begun."""
+        if task.started is None:
+            return None
+        planned = self._planned.get(task.number)
+        on_time = planned is not None and task.due is not None and not task.due.pending
+        task.stop = planned[0] if planned is not None and on_time else task.standing(self.now)
+        return task.stop
+
+    def _interrupt(self, task: Task, step: Step) -> None:
+        planned = self._planned.get(task.number)
+        boundary = next_boundary(task, task.standing(self.now).share)
+        if boundary is None or (planned is not None and planned[0].share <= boundary):
+            return
+        assert task.started is not None
+        if task.due is not None:
+            task.due.cancel()
+        self._planned[task.number] = (task.standing_at_share(boundary), _Leads(step.target))
+        task.due = self.kernel.schedule(task.moment(boundary, after=self.now), self._run_out, task)
+
+    def fault_of(self, task: Task) -> Standing | None:
+        """Return where a running task is going to be cut short."""
+        planned = self._planned.get(task.number)
+        return None if planned is None else planned[0]
+
+    def _faults(self, task: Task) -> tuple[Standing, Fault | _Leads] | None:
+        """Return what will cut short the run that starts now: the first of what is decided and the missing inputs."""
+        outlook = task.outlook
+        faults = [] if outlook.fault is None else [outlook.fault]
+        if task.images and self.setup.resolve_input is not None:
+            faults += [
+                Fault("input-missing", {"input.value": value}, node)
+                for node, value in task.images
+                if self.setup.resolve_input(task, value) is None
+            ]
+        task.images = ()
+        found: list[tuple[Standing, Fault | _Leads]] = [(_place_of(fault, task), fault) for fault in faults]
+        step = self._kind.states[task.state].on.get("cancel")
+        if outlook.cancelled is not None and step is not None:
+            standing = task.standing_at_share(min(max(outlook.cancelled, 0.0), 1 - 1e-9))
+            found.append((standing, _Leads(step.target, outlook.cause)))
+        return min(found, key=lambda each: each[0].share) if found else None
+
+    # telling
+
+    def watch(
+        self,
+        callback: Callback,
+        *,
+        task: str | frozenset[str] | None = None,
+        client: str | None = None,
+        all: bool = False,
+    ) -> Watch:
+        """Have *callback* called at the events of a task, of a client's tasks or of all, and at all queue events.
+
+        It is called while the world moves, `now` being the event's moment; it may look and draw, but change nothing.
+        """
+        tasks = frozenset[str]() if task is None else frozenset([task]) if isinstance(task, str) else task
+        watch = self.watches.add(callback, tasks=tasks, client=client, all=all)
+        for run in self.running.values():
+            if run.number not in self._ticking and self.watches.follows(run):
+                self._tick_on(run, ticks(run, after=self.now))
+        return watch
+
+    def _tell(self, name: str, task: Task | None = None, *, line: Line[Waiting] | None) -> None:
+        if self.watches:
+            length = QueueLength(0, 0) if line is None else QueueLength(line.waiting, line.total)
+            self.watches.tell(Event(name, self.kernel.now, task, None if task is None else task.node, length))
+
+    def _tick_on(self, task: Task, coming: Iterator[Tick]) -> None:
+        tick = next(coming, None)
+        if tick is None:
+            self._ticking.pop(task.number, None)
+            return
+        # Not after the run's own end, which rounding could put a hair before its last node's.
+        at = tick.at if task.due is None else min(tick.at, task.due.at)
+        due = self.kernel.schedule(at, self._tick, (task, tick), first=True)
+        self._ticking[task.number] = (due, coming)
+
+    def _tick(self, subject: tuple[Task, Tick]) -> None:
+        task, tick = subject
+        _, coming = self._ticking.pop(task.number)
+        if not self.watches.follows(task):
+            return
+        now = self.kernel.now
+        self._pin = (task, now, tick.standing)
+        try:
+            self.watches.tell(Event(tick.name, now, task, Node(task, tick.node, tick.standing), self.queue(task)))
+        finally:
+            self._pin = None
+        self._tick_on(task, coming)
+
+    def pinned(self, task: Task, at: float) -> Standing | None:
+        """Return where a run stands while an event of it is told, between two events of one moment."""
+        pin = self._pin
+        return pin[2] if pin is not None and pin[0] is task and pin[1] == at else None
+
+    # results
+
+    def files_of(self, task: Task, made: int) -> tuple[File, ...]:
+        """Return the files of the first *made* nodes of a run."""
+        if not made:
+            return ()
+        files = self._results_of(task)
+        if made >= len(task.plan.nodes):
+            return tuple([file for _, file in files])
+        return tuple([file for index, file in files if index < made])
+
+    def result(self, *, key: str | None = None, place: tuple[str, str, str] | None = None) -> File | None:
+        """Return the result with this key, or at this root, folder and name, if it exists by now."""
+        for _ in range(2):
+            task = self._by_key.get(key) if key is not None else self._by_place.get(place) if place else None
+            if task is not None:
+                return next((file for file in task.files if file.key == key or _place(file) == place), None)
+            # Names are made when looked at; what nobody has looked at yet is found here.
+            self._list_all()
+        return None
+
+    def aged(self, file: File) -> str:
+        """Return a file's state by its age."""
+        kind = self._file_kind
+        if kind is None or kind.initial is None:
+            return "kept"
+        state, at = kind.initial, file.created
+        while True:
+            step = next(iter(kind.states[state].after.items()), None)
+            if step is None:
+                return state
+            at += self.delay(step[0], "file", file.number if file.task is None else file.task.number)
+            if at > self.now:
+                return state
+            state = step[1]
+
+    def name_file(self, file: File, number: str | int, counter: int = 0) -> None:
+        """Give a file the id, name and key that the machine has for its root."""
+        file.lifetime = None if self._file_kind is None else self._file_kind.options.get("lifetime")
+        file.bucket = self._file_text(file, "bucket", number)
+        name = self._file_text(file, "name", number, counter)
+        if name is not None:
+            file.name = name
+        elif file.task is not None:
+            file.name = f"{file.prefix}_{counter:05}_.{file.extension}"
+        # Ids and keys may hold the name, so they come after it.
+        file.id = self._file_text(file, "id", number)
+        place = "/".join(part for part in (file.root, file.folder, file.name) if part)
+        file.key = self._file_text(file, "key", number) or place
+
+    def _file_text(self, file: File, purpose: str, number: str | int, counter: int = 0) -> str | None:
+        kind = self._file_kind
+        if kind is None:
+            return None
+        text: Callable[[Scope], str | None] | str | None
+        text = by_root(kind.id if purpose == "id" else kind.options.get(purpose), file.root)
+        if text is None or isinstance(text, str):
+            return text
+        parts = ("file", number, file.index, purpose)
+        return text(self.text_scope(file.created, *parts, task=file.task, file=file, counter=counter))
+
+    def _results_of(self, task: Task) -> tuple[tuple[int, File], ...]:
+        known = self._results.get(task.number)
+        if known is not None:
+            self._results.move_to_end(task.number)
+            return known
+        files = tuple(self._made(task))
+        self._results[task.number] = files
+        if len(self._results) > _RESULTS_KEPT:
+            self._results.popitem(last=False)
+        if task.number not in self._listed and self.tasks.get(task.id) is task:
+            self._listed.add(task.number)
+            for _, file in files:
+                self._by_key[file.key] = task
+                self._by_place[_place(file)] = task
+        return files
+
+    def _made(self, task: Task) -> Iterator[tuple[int, File]]:
+        if task.outlook.results == "none":
+            return
+        counters = iter(task.counters)
+        for index, node in enumerate(task.plan.nodes):
+            for place, output in enumerate(node.outputs):
+                if not output.extension:
+                    continue
+                first = next(counters, 1)
+                for number in range(output.count):
+                    file = self._result(task, index, place, task.moment(node.end))
+                    file.index = number
+                    self.name_file(file, f"{task.number}.{index}.{place}", first + number)
+                    yield index, file
+
+    def _result(self, task: Task, index: int, place: int, created: float) -> File:
+        node = task.plan.nodes[index]
+        output = node.outputs[place]
+        file = File(self, root=output.root, created=created)
+        file.task, file.planned, file.account = task, node, task.account
+        file.media, file.extension = output.media, output.extension
+        file.width, file.height = output.width or None, output.height or None
+        file.label = self.label(task, node.id)
+        prefix = output.prefix if "%" not in output.prefix else _filled(output.prefix, file)
+        file.folder, _, file.prefix = prefix.strip("/").rpartition("/")
+        if output.root == "temp":
+            letters = self.stream("temp", task.number, index).text("abcdefghijklmnopqrstuvwxyz", 5)
+            file.prefix = f"{file.prefix}_{letters}"
+        return file
+
+    def label(self, task: Task, node: str) -> str | None:
+        """Return the name under which an output node is published; see `Setup.label`."""
+        return None if self.setup.label is None else self.setup.label(task, node)
+
+    def _number_files(self, task: Task, cut: Standing | None) -> None:
+        """Draw the first number of each output's files, as ComfyUI counts the files of one prefix in a folder."""
+        reached = len(task.plan.nodes) if cut is None else cut.made
+        counters = []
+        for index in range(reached):
+            for place, output in enumerate(task.plan.nodes[index].outputs):
+                if not output.extension:
+                    continue
+                counters.append(self._first_number(task, index, place) if self._counts(output.root) else 1)
+        while len(self._counters) > _COUNTERS_KEPT:
+            self._counters.popitem(last=False)
+        task.counters = tuple(counters)
+
+    def _first_number(self, task: Task, index: int, place: int) -> int:
+        file = self._result(task, index, place, task.started or self.now)
+        name = self._file_text(file, "name", f"{task.number}.{index}.{place}")
+        stem = f"{file.root}/{file.folder}/{name or file.prefix}"
+        first = self._counters.pop(stem, 0) + 1
+        self._counters[stem] = first + task.plan.nodes[index].outputs[place].count - 1
+        return first
+
+    def _counts(self, root: str) -> bool:
+        """Return whether names of files of *root* show a counter; found out by trying, once."""
+        counts = self._counting.get(root)
+        if counts is None:
+            probe = File(self, root=root, created=self.now)
+            names = {self._file_text(probe, "name", "probe", counter) for counter in (1, 2)}
+            counts = self._counting[root] = len(names) > 1 or None in names
+        return counts
+
+    def _list_all(self) -> None:
+        if len(self._listed) < len(self.tasks):
+            for task in self.tasks:
+                if task.started is not None and task.number not in self._listed:
+                    self._results_of(task)
+
+    def _unlist(self, task: Task) -> None:
+        if task.number in self._listed:
+            for _, file in self._results_of(task):
+                if self._by_key.get(file.key) is task:
+                    del self._by_key[file.key]
+                if self._by_place.get(_place(file)) is task:
+                    del self._by_place[_place(file)]
+            self._listed.discard(task.number)
+        self._results.pop(task.number, None)
+
+
+def _place(file: File) -> tuple[str, str, str]:
+    return file.root, file.folder, file.name
+
+
+def _place_of(fault: Fault, task: Task) -> Standing:
+    """Return where a run stands when *fault* cuts it short."""
+    nodes = task.plan.nodes
+    if not nodes:
+        return Standing(fault.share or 0.0, 0, 0, 0, 0)
+    if fault.node is None and fault.share is not None:
+        return task.standing_at_share(min(max(fault.share, 0.0), 1 - 1e-9))
+    index = next((at for at, node in enumerate(nodes) if node.id == fault.node), 0)
+    node = nodes[index]
+    done = min(max(fault.done, 0.0), 1.0)
+    step = int(done * node.steps) if done < 1 else max(0, node.steps - 1)
+    return Standing(node.start + (node.end - node.start) * done, index + 1, index, index, step)
+
+
+def _filled(prefix: str, file: File) -> str:
+    """Fill the `%tokens%` of a file prefix. Source: ComfyUI's `folder_paths.get_save_image_path`."""
+    moment = datetime.fromtimestamp(file.created, UTC)
+    values = {"width": file.width or 0, "height": file.height or 0, "year": moment.year}
+    for name, value in values.items():
+        prefix = prefix.replace(f"%{name}%", str(value))
+    for name, number in zip(("month", "day", "hour", "minute", "second"), moment.timetuple()[1:6], strict=True):
+        prefix = prefix.replace(f"%{name}%", f"{number:02}")
+    return prefix

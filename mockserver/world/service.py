@@ -1,0 +1,880 @@
+"""One provider's state in one world, and its verbs: what each operation does to tasks, things and files.
+
+`perform` answers with an `Outcome`, from which `scope` makes what a drawing looks at; what the client did wrong is
+raised as `Refused` before anything has changed. Which tasks run when stands in `runs`, what becomes of other things in
+`lives`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mockserver.errors import Refused
+from mockserver.provider.model import NOTHING, Json, Kind, Marks, Part, Provider, Verb
+from mockserver.provider.scope import Call, Link, Page, Scope
+from mockserver.world.events import Callback, Event, QueueLength, Watch
+from mockserver.world.files import File, Shelf, extension_of, media_of
+from mockserver.world.journal import Journal
+from mockserver.world.kernel import Kernel
+from mockserver.world.lives import Lives
+from mockserver.world.runs import Runs
+from mockserver.world.setup import Order, Setup
+from mockserver.world.task import Stranger, Task
+from mockserver.world.things import FOREIGN, UNKNOWN, Owned, Thing, cut, ordered, reader, ready, stand_in
+
+# Kinds that a submit never "uses": they are what it makes, or how it came.
+_NOT_USED = frozenset({"task", "file", "call", "connection", "account"})
+
+Seen = Task | Stranger
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a verb selected or changed."""
+
+    verb: Verb
+    at: float
+    task: Seen | None = None
+    """Its one task; None where the verb is about none or about many."""
+    tasks: Sequence[Seen] = ()
+    """In the order asked. `unknown` and `foreign` ones are among them: a drawing passes over those it does not show."""
+    things: dict[str, Thing] = field(default_factory=dict)
+    """Kind -> its one thing."""
+    lists: dict[str, Sequence[Thing]] = field(default_factory=dict)
+    file: File | None = None
+    files: Sequence[File] = ()
+    page: Page = field(default_factory=Page)
+    link: Link = field(default_factory=Link)
+    changed: bool = False
+    client: str | None = None
+    """`follow`: the client whose tasks are followed."""
+    follows_all: bool = False
+    """`follow`: neither a task nor a client was named."""
+
+
+class Service:
+    """One provider in one world. Made at its first use and cheap: things appear when asked for."""
+
+    def __init__(
+        self, provider: Provider, setup: Setup, kernel: Kernel, journal: Journal, *, key: bytes, start: float
+    ) -> None:
+        self.provider = provider
+        self.setup = setup
+        self.runs = Runs(provider, setup, kernel, journal, key=key, start=start)
+        self.lives = Lives(self.runs)
+        self.uploads = Shelf(setup.max_upload_bytes, setup.max_uploads)
+        self._kernel = kernel
+        self._journal = journal
+        self._submitted = 0
+        self._calls = 0
+        self._conditions: set[str] | None = None
+        self._facts: dict[str, Mapping[str, Any]] = {}
+
+    @property
+    def now(self) -> float:
+        return self._kernel.now
+
+    # calls and scopes
+
+    def call(self, operation: str) -> Call:
+        """Return a new call with its own stream and, where the machine makes one, its id."""
+        self._calls += 1
+        call = Call(at=self.now, operation=operation, chance=self.runs.stream("call", self._calls))
+        if self.provider.machine.call_id is not None:
+            scope = Scope(at=self.now, call=call)
+            scope.server = self.provider.server
+            call.id = self.provider.machine.call_id(scope) or ""
+        return call
+
+    def scope(self, outcome: Outcome | None, call: Call) -> Scope:
+        """Return what an answer is drawn from. Of a refused call, *outcome* is None."""
+        scope = self._bare_scope(call)
+        if outcome is not None:
+            scope.task, scope.tasks = outcome.task, outcome.tasks
+            scope.things, scope.lists = outcome.things, outcome.lists
+            scope.file, scope.files = outcome.file, outcome.files
+            scope.page, scope.link, scope.changed = outcome.page, outcome.link, outcome.changed
+            if isinstance(outcome.task, Task):
+                scope.queue = self.runs.queue(outcome.task)
+        return scope
+
+    def refusal_scope(self, refused: Refused, call: Call, account: Thing | None = None) -> Scope:
+        """Return what the texts of a refusal are drawn from: the facts, and what they speak of by id."""
+        scope = self._bare_scope(call)
+        scope.facts = refused.facts
+        scope.things = {} if account is None else {"account": account}
+        for name, value in refused.facts.items():
+            kind, _, attribute = name.partition(".")
+            if attribute != "id":
+                continue
+            state = str(refused.facts.get(f"{kind}.state") or UNKNOWN)
+            if kind == "task":
+                scope.task = Stranger(str(value), state)
+            elif kind in self.provider.machine.kinds:
+                scope.things[kind] = self.lives.of(kind).get(str(value)) or stand_in(kind, str(value), state)
+        return scope
+
+    def _bare_scope(self, call: Call) -> Scope:
+        scope = Scope(at=self.now, call=call)
+        scope.server = self.provider.server
+        scope.secrets = self.setup.secrets
+        scope.delays = {name: self.runs.delay(name) for name in self.provider.machine.delays}
+        scope.queue = self.runs.queue()
+        return scope
+
+    def watch(
+        self,
+        callback: Callback,
+        *,
+        task: str | frozenset[str] | None = None,
+        client: str | None = None,
+        all: bool = False,
+    ) -> Watch:
+        """See `Runs.watch`."""
+        return self.runs.watch(callback, task=task, client=client, all=all)
+
+    def hold(
+        self, task: Task, states: Collection[str], *, limit: float | None, then: Callable[[bool], None]
+    ) -> Callable[[], None]:
+        """Have *then* called once: with True when *task* is in one of *states*, with False when *limit* has passed.
+
+        It is called while the world moves, `now` being that moment (at once where it has come), and must only look.
+
+        Args:
+            limit: virtual seconds from now; None for none.
+
+        Returns:
+            what takes it back.
+        """
+        if task.state in states:
+            then(True)
+            return lambda: None
+        wanted = {f"task.{state}" for state in states}
+
+        def end(reached: bool) -> None:
+            stop()
+            then(reached)
+
+        def hear(event: Event) -> None:
+            if event.name in wanted and event.task is task:
+                end(True)
+
+        watch = self.watch(hear, task=task.id)
+        due = None if limit is None else self._kernel.schedule(self.now + limit, end, False)
+
+        def stop() -> None:
+            watch.cancel()
+            if due is not None:
+                due.cancel()
+
+        return stop
+
+    def queue(self) -> QueueLength:
+        return self.runs.queue()
+
+    # verbs
+
+    def perform(
+        self, verb: Verb, marks: Marks, call: Call, account: Thing | None = None, *, document: Json = NOTHING
+    ) -> Outcome:
+        """Do what *verb* says.
+
+        Args:
+            marks: what the request gives, by value name.
+            account: whose call it is; None where the provider tells nobody apart.
+            document: the body, defaults filled.
+
+        Raises:
+            Refused: with the condition word; nothing was changed.
+        """
+        # Whatever is due at this very moment happens first, however often was looked before.
+        self._kernel.run_until(self.now)
+        outcome = Outcome(verb, self.now)
+        if account is not None:
+            outcome.things["account"] = account
+        lifetime = _first(marks, "link.lifetime")
+        outcome.link = Link(lifetime, _first(marks, "link.process"), _first(marks, "link.expires"))
+        _VERBS[verb.name](self, _Asked(verb, marks, call, account, None if document is NOTHING else document), outcome)
+        return outcome
+
+    def _submit(self, asked: _Asked, outcome: Outcome) -> None:
+        marks = asked.marks
+        things = self._used(marks, asked.account)
+        if self._barred(self.runs.kind, things):
+            raise self._refused("task", "barred", "", UNKNOWN)
+        outcome.things.update(things)
+        id = _text(_first(marks, "task.id"))
+        before = self.runs.tasks.get(id) if id else None
+        if before is not None and asked.verb.options.get("again") == "refuse":
+            raise self._refused("task", "exists", before.id, before.state)
+        number = self.runs.tasks.made + 1
+        order = Order(
+            graph=_first(marks, "task.graph"),
+            targets=_given_list(marks, "task.targets"),
+            overrides=_first(marks, "task.overrides"),
+            inputs=_first(marks, "task.inputs"),
+            version=_text(_first(marks, "workflow.version")) or None,
+            new_seeds=bool(_first(marks, "task.new_seeds")),
+            things=things,
+            document=asked.document,
+            check=asked.verb.options.get("check"),
+            chance=self.runs.stream("prepare", number),
+        )
+        work = self.setup.plan(order)
+        # Nothing can be refused any more: from here on the task exists.
+        if before is not None:
+            self.runs.forget(before)
+        client = _first(marks, "task.client")
+        task = Task(
+            self.runs,
+            self.runs.tasks.number(),
+            plan=work.plan,
+            created=self.now,
+            account=asked.account,
+            things=things,
+            request=asked.document,
+            priority=self._priority(marks),
+            client=None if client is None else str(client),
+            extra=_first(marks, "task.extra"),
+            overrides=order.overrides,
+            inputs=order.inputs,
+            graph=work.graph if work.graph is not None else order.graph,
+            targets=work.targets if work.targets is not None else order.targets,
+            images=work.images,
+            cached=work.cached,
+        )
+        task.front, task.new_seeds = bool(_first(marks, "task.front")), order.new_seeds
+        task.id = id or self._new_id(task)
+        self.runs.submit(task, self._operation_facts(asked.call))
+        outcome.task, outcome.tasks, outcome.changed = task, (task,), True
+
+    def _read(self, asked: _Asked, outcome: Outcome) -> None:
+        kind = asked.verb.of
+        if kind == "file":
+            self._download(asked, outcome)
+            return
+        id = _text(_first(asked.marks, f"{kind}.id"))
+        if kind == "account" and not id and asked.account is not None:
+            outcome.lists[kind] = (asked.account,)
+            return
+        if kind == "task":
+            outcome.task = self._one_task(asked, id)
+            outcome.tasks = (outcome.task,)
+        else:
+            outcome.things[kind] = self._one_thing(asked, id)
+            outcome.lists[kind] = (outcome.things[kind],)
+
+    def _list(self, asked: _Asked, outcome: Outcome) -> None:
+        kind, page = asked.verb.of, outcome.page
+        page.limit = _first(asked.marks, "page.limit")
+        page.offset = _first(asked.marks, "page.offset")
+        page.cursor = _text(_first(asked.marks, "page.cursor")) or None
+        page.sort = _first(asked.marks, "page.sort")
+        from_end = asked.verb.options.get("from") == "end"
+        if kind == "file":
+            mine = [file for file in self.uploads if file.account is None or file.account is asked.account]
+            outcome.files = mine
+            page.total = len(mine)
+        elif kind == "task":
+            outcome.tasks = cut(self._listed_tasks(asked, page), page, from_end=from_end)
+            if len(outcome.tasks) == 1 and isinstance(outcome.tasks[0], Task):
+                outcome.task = outcome.tasks[0]
+        else:
+            outcome.lists[kind] = cut(self._listed_things(asked, page), page, from_end=from_end)
+
+    def _cancel(self, asked: _Asked, outcome: Outcome) -> None:
+        if asked.verb.of != "task":
+            things = [thing for thing in self._named_things(asked) if self._in_states(thing, asked)]
+            self._check_unused(things)
+            self._journal_verb(asked, [thing.id for thing in things])
+            for thing in things:
+                outcome.changed |= self.lives.trigger(thing, "cancel")
+            return
+        tasks = [task for task in self._named_tasks(asked) if self._may_cancel(task, asked)]
+        for task in tasks:
+            self._journal_verb(asked, (), task.id)
+            outcome.changed |= self.runs.cancel(task)
+        _show_tasks(outcome, tasks)
+
+    def _delete(self, asked: _Asked, outcome: Outcome) -> None:
+        if asked.verb.of == "task":
+            tasks = [task for task in self._named_tasks(asked) if self._in_states(task, asked)]
+            for task in tasks:
+                self._journal_verb(asked, (), task.id)
+                self.runs.forget(task, keep_files=asked.verb.options.get("files") == "keep")
+            outcome.changed = bool(tasks)
+            _show_tasks(outcome, tasks)
+            return
+        things = [thing for thing in self._named_things(asked) if self._in_states(thing, asked)]
+        self._check_unused(things)
+        for thing in things:
+            self._journal_verb(asked, [thing.id])
+            self.lives.remove(thing)
+        outcome.changed = bool(things)
+        outcome.lists[asked.verb.of] = things
+        if len(things) == 1:
+            outcome.things[asked.verb.of] = things[0]
+
+    def _create(self, asked: _Asked, outcome: Outcome) -> None:
+        kind = asked.verb.of
+        document = dict(asked.document) if isinstance(asked.document, Mapping) else {}
+        id = _text(_first(asked.marks, f"{kind}.id")) or None
+        again = asked.verb.options.get("again", "refuse")
+        uses = self._used(asked.marks, asked.account, made=kind)
+        made = self.lives.prepare(kind, document, id=id, account=asked.account, uses=uses)
+        outcome.things.update(uses)
+        self._check_new(made, uses)
+        before = self.lives.of(kind).get(made.id)
+        if before is not None:
+            if again == "refuse":
+                raise self._refused(kind, "exists", before.id, before.state)
+            self.lives.remove(before)
+        self._journal_verb(asked, [made.id])
+        self.lives.add(made)
+        outcome.things[kind], outcome.lists[kind], outcome.changed = made, (made,), True
+
+    def _update(self, asked: _Asked, outcome: Outcome) -> None:
+        kind = asked.verb.of
+        thing = self._one_thing(asked, _text(_first(asked.marks, f"{kind}.id")))
+        before = thing.copy()
+        self._journal_verb(asked, [thing.id])
+        self.lives.change(thing, _merged(thing.document, asked.document))
+        shown = before if asked.verb.options.get("answer") == "before" else thing
+        outcome.things[kind], outcome.lists[kind] = shown, (shown,)
+        outcome.changed = before.document != thing.document
+
+    def _upload(self, asked: _Asked, outcome: Outcome) -> None:
+        parts = [part for part in asked.marks.get("file.bytes", ()) if part is not None]
+        key = _text(_first(asked.marks, "file.key"))
+        if key:
+            files = [self.put(key, part.content, part.media or None) for part in parts]
+        else:
+            files = [self._kept(asked, part) for part in parts]
+        outcome.files, outcome.changed = files, bool(files)
+        outcome.file = files[0] if files else None
+
+    def _presign(self, asked: _Asked, outcome: Outcome) -> None:
+        name = _text(_first(asked.marks, "file.name"))
+        if not name and self._condition("file", "unnamed"):
+            raise self._refused("file", "unnamed", "", UNKNOWN)
+        kind = self.provider.machine.kinds.get("file")
+        media = None if kind is None else kind.options.get("upload-media")
+        file = self._new_file(asked, name=name, media=None if media == "*/*" else media)
+        # What lies there already stays until the bytes come.
+        before = self.uploads.find(key=file.key)
+        if before is None:
+            self.uploads.add(file)
+        self._journal_verb(asked, [file.key])
+        file = before or file
+        outcome.file, outcome.files, outcome.changed = file, (file,), True
+
+    def _adopt(self, asked: _Asked, outcome: Outcome) -> None:
+        address = _text(_first(asked.marks, "file.link") or _first(asked.marks, "file.url"))
+        key = _text(_first(asked.marks, "file.key"))
+        if not key and address and self.setup.locate is not None:
+            key = self.setup.locate(address) or ""
+        file = self.file(key=key) if key else None
+        copies = asked.verb.options.get("from", "own")
+        if copies == "outside" or (copies == "anywhere" and not key):
+            file = self._copied(asked, address, file) if file is not None or not key else None
+        if file is None:
+            raise Refused("file-unknown", {"file.key": key or address, "file.name": address})
+        self._journal_verb(asked, [file.key])
+        outcome.file, outcome.files, outcome.changed = file, (file,), True
+
+    def _download(self, asked: _Asked, outcome: Outcome) -> None:
+        marks = asked.marks
+        root = _text(_first(marks, "file.root")) or asked.verb.options.get("root") or "output"
+        folder = _text(_first(marks, "file.folder")).strip("/")
+        name, key, id = (_text(_first(marks, f"file.{part}")) for part in ("name", "key", "id"))
+        if _escapes(f"{folder}/{name}"):
+            raise Refused("file-outside", {"file.name": name})
+        file = self.file(id=id or None, key=key or None, place=(root, folder, name) if name else None)
+        if file is None:
+            raise Refused("file-unknown", {"file.key": key or id, "file.name": name})
+        outcome.file, outcome.files, outcome.task = file, (file,), file.task
+
+    def _follow(self, asked: _Asked, outcome: Outcome) -> None:
+        outcome.client = _text(_first(asked.marks, "task.client")) or None
+        ids = _ids(asked.marks, "task")
+        tasks = [self._one_task(asked, id) for id in ids]
+        outcome.tasks = tasks
+        outcome.task = tasks[0] if len(tasks) == 1 else None
+        outcome.follows_all = not ids and outcome.client is None
+
+    def _nothing(self, asked: _Asked, outcome: Outcome) -> None:
+        """`show` selects nothing; `remember` is the connection's own."""
+
+    # files
+
+    def file(
+        self, *, id: str | None = None, key: str | None = None, place: tuple[str, str, str] | None = None
+    ) -> File | None:
+        """Return an upload or result by id, key, or root, folder and name; None when gone or not there yet."""
+        found = self.uploads.find(id=id, key=key, place=place)
+        if found is None:
+            found = self.runs.result(key=key, place=place)
+        if found is None or found.promised or self._gone(found):
+            return None
+        lost = found.task is not None and found.task.outlook.results == "missing"
+        return None if lost else found
+
+    def input(self, value: str) -> File | None:
+        """Return the input file that a graph names: by id, key, or name with its folder."""
+        folder, _, name = value.removesuffix(" [input]").strip("/").rpartition("/")
+        return self.file(id=value) or self.file(key=value) or self.file(place=("input", folder, name))
+
+    def put(self, key: str, content: bytes, media: str | None = None) -> File:
+        """Fill a promised place with the bytes a client sent there.
+
+        Raises:
+            Refused: `file-unknown`; no place of this key was promised.
+        """
+        file = self.uploads.find(key=key)
+        if file is None:
+            raise Refused("file-unknown", {"file.key": key, "file.name": key.rpartition("/")[2]})
+        self.uploads.fill(file, content, media)
+        self._journal.add(self.now, self.provider.name, "put", None, {"file.key": key, "bytes": len(content)})
+        return file
+
+    def _kept(self, asked: _Asked, part: Any) -> File:
+        content = part.content if isinstance(part, Part) else bytes(part)
+        name = _text(_first(asked.marks, "file.name")) or (part.filename if isinstance(part, Part) else "")
+        file = self._new_file(asked, name=name, media=part.media if isinstance(part, Part) else None)
+        if _escapes(f"{file.folder}/{file.name}"):
+            raise Refused("file-outside", {"file.name": name})
+        file.content = content
+        again = asked.verb.options.get("again", "replace")
+        before = self.uploads.find(place=(file.root, file.folder, file.name))
+        if before is not None and not _first(asked.marks, "file.overwrite"):
+            if again == "refuse":
+                raise Refused("file-exists", {"file.name": file.name})
+            if again == "number":
+                same = self._numbered(file)
+                if same is not None:
+                    return same
+        self.uploads.add(file)
+        self._journal_verb(asked, [file.key], size=len(content))
+        return file
+
+    def _copied(self, asked: _Asked, address: str, own: File | None) -> File | None:
+        """Keep a copy of what lies at *address*, *own* or elsewhere; None where the address cannot be one."""
+        scheme, mark, rest = address.partition("://")
+        host, _, path = rest.partition("?")[0].partition("#")[0].partition("/")
+        if scheme not in ("http", "https") or not mark or not host or _escapes(path):
+            return None
+        file = self._new_file(asked, name=path.rpartition("/")[2], media=None)
+        file.source, file.content = address, None if own is None else own.content
+        self.uploads.add(file)
+        return file
+
+    def _numbered(self, file: File) -> File | None:
+        """Find a free name as ComfyUI does, `name (1).png`; return the file already there if it has these bytes."""
+        stem, dot, extension = file.name.rpartition(".")
+        original, number = file.name, 0
+        while (before := self.uploads.find(place=(file.root, file.folder, file.name))) is not None:
+            if before.content == file.content:
+                return before
+            number += 1
+            file.name = f"{stem} ({number}).{extension}" if dot else f"{original} ({number})"
+        file.key = "/".join(part for part in (file.root, file.folder, file.name) if part)
+        return None
+
+    def _new_file(self, asked: _Asked, *, name: str, media: str | None) -> File:
+        root = _text(_first(asked.marks, "file.root")) or asked.verb.options.get("root") or "input"
+        given = _text(_first(asked.marks, "file.media")) or media or None
+        self.uploads.made += 1
+        file = File(self.runs, root=root, created=self.now)
+        file.number, file.account = self.uploads.made, asked.account
+        file.folder = _text(_first(asked.marks, "file.folder")).strip("/")
+        file.name = name.replace("\\", "/").rpartition("/")[2]
+        file.extension = extension_of(file.name, given)
+        file.media = given or media_of(file.extension)
+        self.runs.name_file(file, f"upload.{file.number}", file.number)
+        file.name = file.name or f"{file.number}.{file.extension}"
+        return file
+
+    def _gone(self, file: File) -> bool:
+        kind = self.provider.machine.kinds.get("file")
+        return kind is not None and file.state in kind.states and kind.states[file.state].final
+
+    # tasks by their marks
+
+    def _one_task(self, asked: _Asked, id: str) -> Seen:
+        if not id:
+            raise self._refused("task", "unnamed" if self._condition("task", "unnamed") else "unknown", "", UNKNOWN)
+        seen = self._see(id, asked.account)
+        lenient = asked.lenient
+        if isinstance(seen, Stranger):
+            if seen.state in lenient or UNKNOWN in lenient:
+                return seen
+            raise self._refused("task", seen.state, id, seen.state)
+        if not self._in_states(seen, asked):
+            return Stranger(id, UNKNOWN)
+        return seen
+
+    def _see(self, id: str, account: Thing | None) -> Seen:
+        task = self.runs.find(id)
+        if task is None:
+            return Stranger(id, UNKNOWN)
+        return task if _may_see(task, account) else Stranger(id, FOREIGN)
+
+    def _listed_tasks(self, asked: _Asked, page: Page) -> list[Seen]:
+        states, marked = asked.states, set(asked.marks.get("task.state", ()))
+        filters = _filters(asked.marks, "task")
+        ids = _ids(asked.marks, "task")
+        if "task.id" in asked.marks:
+            seen: Iterable[Seen] = [self._see(id, asked.account) for id in ids]
+        else:
+            seen = [
+                task for task in self._candidates(states) if _may_see(task, asked.account) and not self.runs.lost(task)
+            ]
+        found = [
+            task
+            for task in seen
+            if isinstance(task, Stranger)
+            or (
+                (states is None or task.state in states)
+                and (not marked or task.state in marked)
+                and all(_fits(task, read, values) for read, values in filters)
+            )
+        ]
+        order = _order(asked.verb.options.get("order"), page.sort)
+        return ordered(found, order) if order and "task.id" not in asked.marks else found
+
+    def _candidates(self, states: Sequence[str] | None) -> Iterable[Task]:
+        """Return at least the tasks in these states, without looking at a long history for a few that run."""
+        kinds = self.runs.kind.states
+        if states is not None and not any(kinds[state].final for state in states if state in kinds):
+            return [task for task in self.runs.active.values() if self.runs.tasks.get(task.id) is task]
+        self.runs.find("")
+        return self.runs.tasks
+
+    def _named_tasks(self, asked: _Asked) -> list[Task]:
+        """Return the tasks a changing verb names, or all it may touch where it may name none."""
+        ids = _ids(asked.marks, "task")
+        found = []
+        for id in ids:
+            seen = self._see(id, asked.account)
+            if isinstance(seen, Task):
+                found.append(seen)
+            elif seen.state not in asked.lenient and UNKNOWN not in asked.lenient:
+                raise self._refused("task", seen.state, id, seen.state)
+        everything = bool(_first(asked.marks, "selection.all"))
+        if everything or (not ids and asked.verb.options.get("unnamed") == "all"):
+            mine = [task for task in self._candidates(asked.states) if _may_see(task, asked.account)]
+            found += [task for task in mine if asked.states is None or task.state in asked.states]
+        elif not ids and "task.id" not in asked.marks and self._condition("task", "unnamed"):
+            raise self._refused("task", "unnamed", "", UNKNOWN)
+        return list(dict.fromkeys(found))
+
+    def _may_cancel(self, task: Task, asked: _Asked) -> bool:
+        if not self._in_states(task, asked):
+            return False
+        state = self.runs.kind.states[task.state]
+        if "cancel" in state.on:
+            return True
+        if _passed_over(asked.lenient, final=state.final) or _first(asked.marks, "selection.all"):
+            return False
+        raise self._refused("task", "not-ready", task.id, task.state)
+
+    def _in_states(self, thing: Owned, asked: _Asked) -> bool:
+        """Return whether it is in a state the verb takes; otherwise it is passed over or refused."""
+        if asked.states is None or thing.state in asked.states:
+            return True
+        kind = self.provider.machine.kinds[asked.verb.of]
+        final = thing.state in kind.states and kind.states[thing.state].final
+        if _passed_over(asked.lenient, final=final):
+            return False
+        raise self._refused(asked.verb.of, "not-ready", thing.id, thing.state)
+
+    def _priority(self, marks: Marks) -> float:
+        given = _first(marks, "task.priority")
+        if isinstance(given, int | float):
+            return given
+        number = self._submitted
+        self._submitted += 1
+        return -number if _first(marks, "task.front") else number
+
+    def _new_id(self, task: Task) -> str:
+        text = self.runs.kind.id.get("*")
+        for attempt in range(100):
+            scope = self.runs.text_scope(self.now, "task", task.number, "id", attempt, task=task, counter=task.number)
+            scope.things = dict(task.things)
+            id = (text(scope) if text is not None else None) or str(task.number)
+            if self.runs.tasks.get(id) is None:
+                return id
+        return f"{id}-{task.number}"
+
+    # things by their marks
+
+    def _used(self, marks: Marks, account: Thing | None, *, made: str = "task") -> dict[str, Thing]:
+        """Return what a new task, or a new thing of the kind *made*, uses, by kind."""
+        wanted: dict[str, dict[str, Json]] = {}
+        for name, values in marks.items():
+            kind = name.partition("#")[0].partition(".")[0]
+            if kind in self.provider.machine.kinds and kind not in (*_NOT_USED, made) and name != "workflow.version":
+                value = next((value for value in values if value is not None and value != ""), None)
+                if value is not None:
+                    wanted.setdefault(kind, {})[name] = value
+        used = {} if account is None else {"account": account}
+        for kind, values_by_name in wanted.items():
+            used[kind] = self._chosen(kind, values_by_name, _ids(marks, kind), account)
+        queue = self.runs.kind.queue if made == "task" else None
+        if queue is not None and queue.line is not None and queue.line not in used:
+            raise self._refused(queue.line, "unnamed", "", UNKNOWN)
+        return used
+
+    def _chosen(self, kind: str, wanted: Mapping[str, Json], ids: Sequence[str], account: Thing | None) -> Thing:
+        """Return the thing a submit uses: of several named by id, the least busy of the caller's own, else of all."""
+        if ids:
+            found = [thing for id in ids if (thing := self.lives.find(kind, id, account)) is not None]
+        else:
+            found = list(self.lives.select(kind, wanted))
+        mine = [thing for thing in found if _may_see(thing, account)]
+        if not mine:
+            state = FOREIGN if found else UNKNOWN
+            raise self._refused(kind, state, ids[0] if ids else _text(next(iter(wanted.values()))), state)
+        declared = self.provider.machine.kinds[kind]
+        own = {} if account is None else {"account": account}
+        fit = mine
+        tests: dict[str, Callable[[Thing], bool]] = {
+            "not-ready": lambda thing: ready(declared, thing),
+            "barred": lambda thing: not self._barred(declared, {**own, kind: thing}),
+            "full": lambda thing: self._has_room(declared, thing),
+        }
+        for problem, fits in tests.items():
+            last, fit = fit, [thing for thing in fit if fits(thing)]
+            if not fit:
+                raise self._refused(kind, problem, last[0].id, last[0].state)
+        if len(ids) < 2:
+            return fit[0]
+        return min([thing for thing in fit if thing.account is not None] or fit, key=self._busy)
+
+    def _barred(self, kind: Kind, things: Mapping[str, Thing]) -> bool:
+        if kind.barred is None:
+            return False
+        scope = Scope(at=self.now)
+        scope.things = dict(things)
+        return kind.barred(scope)
+
+    def _has_room(self, kind: Kind, thing: Thing) -> bool:
+        """Return whether a thing takes one more task, where its document limits them."""
+        name = kind.options.get("limit")
+        limit = reader(name)(thing) if isinstance(name, str) else name
+        line = self.runs.lines.get(thing.id)
+        return not isinstance(limit, int) or (0 if line is None else line.total) < limit
+
+    def _busy(self, thing: Thing) -> float:
+        """Return how many tasks a thing has, running or waiting, for each of its slots."""
+        line = self.runs.lines.get(thing.id)
+        return 0.0 if line is None else line.total / max(1, line.slots)
+
+    def _one_thing(self, asked: _Asked, id: str) -> Thing:
+        kind = asked.verb.of
+        if id:
+            thing = self.lives.find(kind, id)
+        else:
+            wanted = {name: values[0] for name, values in asked.marks.items() if name.startswith(f"{kind}#") and values}
+            if not wanted:
+                raise self._refused(kind, "unnamed" if self._condition(kind, "unnamed") else "unknown", "", UNKNOWN)
+            thing = next(self.lives.select(kind, wanted), None)
+        state = UNKNOWN if thing is None else FOREIGN
+        if thing is not None and _may_see(thing, asked.account):
+            return thing
+        if UNKNOWN in asked.lenient:
+            return stand_in(kind, id, state)
+        raise self._refused(kind, state, id, state)
+
+    def _listed_things(self, asked: _Asked, page: Page) -> list[Thing]:
+        kind = asked.verb.of
+        states, marked = asked.states, set(asked.marks.get(f"{kind}.state", ()))
+        filters = _filters(asked.marks, kind)
+        named = f"{kind}.id" in asked.marks
+        if named:
+            seen = [self.lives.find(kind, id) or stand_in(kind, id, UNKNOWN) for id in _ids(asked.marks, kind)]
+        else:
+            seen = list(self.lives.of(kind))
+        found = [
+            thing if _may_see(thing, asked.account) else stand_in(kind, thing.id, FOREIGN)
+            for thing in seen
+            if (states is None or thing.state in states)
+            and (not marked or thing.state in marked)
+            and all(_fits(thing, read, values) for read, values in filters)
+        ]
+        if not named:
+            found = [thing for thing in found if thing.state != FOREIGN]
+        order = _order(asked.verb.options.get("order"), page.sort)
+        return ordered(found, order) if order and not named else found
+
+    def _named_things(self, asked: _Asked) -> list[Thing]:
+        kind = asked.verb.of
+        ids = _ids(asked.marks, kind)
+        if not ids and (asked.verb.options.get("unnamed") == "all" or _first(asked.marks, "selection.all")):
+            return [thing for thing in self.lives.of(kind) if _may_see(thing, asked.account)]
+        seen = [self._one_thing(asked, id) for id in ids] if ids else [self._one_thing(asked, "")]
+        return [thing for thing in seen if thing.state not in (UNKNOWN, FOREIGN)]
+
+    def _check_unused(self, things: Sequence[Thing]) -> None:
+        for thing in things:
+            if self._condition(thing.kind, "in-use") and self._in_use(thing):
+                raise self._refused(thing.kind, "in-use", thing.id, thing.state)
+
+    def _in_use(self, thing: Thing) -> bool:
+        return self.lives.used(thing) or any(
+            task.things.get(thing.kind) is thing for task in self.runs.active.values()
+        )
+
+    def _check_new(self, made: Thing, uses: Mapping[str, Thing]) -> None:
+        """Refuse a new thing of which one of its kind's checks holds."""
+        kind = self.provider.machine.kinds.get(made.kind)
+        scope = Scope(at=self.now)
+        scope.things = {**uses, made.kind: made}
+        for name, holds in {} if kind is None else kind.checks.items():
+            if holds(scope):
+                facts = {f"{made.kind}.id": made.id, f"{made.kind}.state": made.state, "check.name": name}
+                raise Refused(f"{made.kind}-invalid", facts)
+
+    # refusing and telling
+
+    def _condition(self, kind: str, word: str) -> bool:
+        """Return whether the provider has an answer to this condition."""
+        if self._conditions is None:
+            self._conditions = {word for entry in self.provider.errors.values() for word in entry.conditions}
+        return f"{kind}-{word}" in self._conditions
+
+    def _refused(self, kind: str, word: str, id: str, state: str) -> Refused:
+        # Most providers answer what is someone else's as if it were not there.
+        if word == FOREIGN and not self._condition(kind, FOREIGN):
+            word, state = UNKNOWN, UNKNOWN
+        return Refused(f"{kind}-{word}", {f"{kind}.id": id, f"{kind}.state": state})
+
+    def _operation_facts(self, call: Call) -> Mapping[str, Any]:
+        facts = self._facts.get(call.operation)
+        if facts is None:
+            facts = self._facts[call.operation] = {"operation": call.operation}
+        return facts
+
+    def _journal_verb(self, asked: _Asked, ids: Sequence[str], task: str | None = None, **facts: Any) -> None:
+        told: dict[str, Any] = {"operation": asked.call.operation, **facts}
+        if ids:
+            told["ids"] = ",".join(ids)
+        self._journal.add(self.now, self.provider.name, asked.verb.name, task, told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One call of a verb."""
+
+    verb: Verb
+    marks: Marks
+    call: Call
+    account: Thing | None
+    document: Json
+
+    @property
+    def lenient(self) -> Sequence[str]:
+        lenient: Sequence[str] = self.verb.options.get("lenient", ())
+        return lenient
+
+    @property
+    def states(self) -> Sequence[str] | None:
+        states: Sequence[str] | None = self.verb.options.get("in")
+        return states
+
+
+_VERBS: dict[str, Callable[[Service, _Asked, Outcome], None]] = {
+    "submit": Service._submit,
+    "read": Service._read,
+    "list": Service._list,
+    "cancel": Service._cancel,
+    "delete": Service._delete,
+    "create": Service._create,
+    "update": Service._update,
+    "upload": Service._upload,
+    "presign": Service._presign,
+    "adopt": Service._adopt,
+    "download": Service._download,
+    "follow": Service._follow,
+    "show": Service._nothing,
+    "remember": Service._nothing,
+}
+
+
+def _first(marks: Marks, name: str) -> Any:
+    for value in marks.get(name, ()):
+        if value is not None:
+            return value
+    return None
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _ids(marks: Marks, kind: str) -> list[str]:
+    """Return the ids a request gives, each once; null and the empty text are no id."""
+    return list(dict.fromkeys(str(id) for id in marks.get(f"{kind}.id", ()) if id not in (None, "")))
+
+
+def _given_list(marks: Marks, name: str) -> Sequence[str] | None:
+    """Return a list a request gives, whether marked as a whole or item by item."""
+    values = marks.get(name)
+    if values is None:
+        return None
+    if len(values) == 1 and isinstance(values[0], list):
+        return values[0]
+    return [str(value) for value in values if value is not None] or None
+
+
+def _filters(marks: Marks, kind: str) -> list[tuple[Callable[[Any], Any], set[str]]]:
+    skipped = {f"{kind}.id", f"{kind}.state", "workflow.version"}
+    names = [name for name in marks if name not in skipped and name.partition("#")[0].partition(".")[0] == kind]
+    wanted = [(name, {str(value) for value in marks[name] if value is not None}) for name in names]
+    return [(reader(name), values) for name, values in wanted if values]
+
+
+def _fits(thing: Any, read: Callable[[Any], Any], values: set[str]) -> bool:
+    return str(read(thing)) in values
+
+
+def _order(option: Any, sort: str | None) -> list[str]:
+    names = [option] if isinstance(option, str) else list(option or ())
+    if sort == "asc":
+        return [name.removeprefix("-") for name in names]
+    if sort == "desc":
+        return [f"-{name.removeprefix('-')}" for name in names]
+    return names
+
+
+def _may_see(thing: Owned, account: Thing | None) -> bool:
+    return thing.account is None or account is None or thing.account.id == account.id
+
+
+def _passed_over(lenient: Sequence[str], *, final: bool) -> bool:
+    return "other-state" in lenient or (final and "final" in lenient)
+
+
+def _show_tasks(outcome: Outcome, tasks: Sequence[Task]) -> None:
+    outcome.tasks = tasks
+    outcome.task = tasks[0] if len(tasks) == 1 else None
+
+
+def _merged(document: Mapping[str, Json], patch: Json) -> dict[str, Json]:
+    """Return *document* changed by a JSON Merge Patch (RFC 7396)."""
+    merged = dict(document)
+    for name, value in (patch if isinstance(patch, Mapping) else {}).items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, Mapping):
+            inner = merged.get(name)
+            merged[name] = _merged(inner if isinstance(inner, Mapping) else {}, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _escapes(path: str) -> bool:
+    return path.startswith("//") or "\\" in path or "\0" in path or ".." in path.split("/")

@@ -1,0 +1,39 @@
+"""What every test may use. Tests talk to the emulator as clients do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from mockserver.server import Running
+
+
+@pytest.fixture(scope="session")
+def require_tool() -> Callable[[str], str]:
+    """Gives the path of a program; skips the test where it is absent, fails it under REQUIRE_ALL=1."""
+
+    def require(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            missing = f"this test needs {name!r}, which is not installed"
+            if os.environ.get("REQUIRE_ALL") == "1":
+                pytest.fail(f"{missing}; REQUIRE_ALL=1 allows no skip")
+            pytest.skip(missing)
+        return path
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Running]:
+    """A real socket for those who need one: GenStudio at the root, 200 times as fast as real."""
+    from mockserver.server import running
+    from mockserver.settings import Settings
+
+    with running(Settings(providers=("genstudio",), port=0, rate=200)) as started:
+        yield started

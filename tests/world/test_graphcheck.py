@@ -1,0 +1,319 @@
+"""The check of graphs says what a real ComfyUI said, and survives whatever it is given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockserver import data
+from mockserver.world import catalogue
+from mockserver.world.graphcheck import Finding, GraphCheck, check
+
+CATALOGUE = catalogue.load()
+RECORDED = [
+    json.loads(line) for line in (data.fixtures() / "comfyui" / "validation.jsonl").read_text("utf-8").splitlines()
+]
+REFUSED = [case for case in RECORDED if case["answer"].get("node_errors")]
+OF_THE_WHOLE = [case for case in RECORDED if case["status"] == 400 and not case["answer"]["node_errors"]]
+RUN = [case for case in RECORDED if case["status"] == 200]
+
+# Type, message and details of a finding, as the fact sheet's tables write them.
+TEXTS: Mapping[str, tuple[str, str, str]] = {
+    "required-input-missing": ("required_input_missing", "Required input is missing", "{input_name}"),
+    "bad-linked-input": (
+        "bad_linked_input",
+        "Bad linked input, must be a length-2 list of [node_id, slot_index]",
+        "{input_name}",
+    ),
+    "return-type-mismatch": (
+        "return_type_mismatch",
+        "Return type mismatch between linked nodes",
+        "{input_name}, received_type({received_type}) mismatch input_type({input_type})",
+    ),
+    "invalid-input-type": (
+        "invalid_input_type",
+        "Failed to convert an input value to a {input_type} value",
+        "{input_name}, {received_text}, {exception_message}",
+    ),
+    "value-smaller-than-min": (
+        "value_smaller_than_min",
+        "Value {received_text} smaller than min of {limit}",
+        "{input_name}",
+    ),
+    "value-bigger-than-max": (
+        "value_bigger_than_max",
+        "Value {received_text} bigger than max of {limit}",
+        "{input_name}",
+    ),
+    "value-not-in-list": ("value_not_in_list", "Value not in list", "{input_name}: {received_text} not in {choices}"),
+    "custom-validation-failed": (
+        "custom_validation_failed",
+        "Custom validation failed for node",
+        "{input_name} - {custom_text}",
+    ),
+    "dependency-cycle": ("dependency_cycle", "Dependency cycle detected", "{cycle}"),
+    "exception-during-inner-validation": (
+        "exception_during_inner_validation",
+        "Exception when validating inner node",
+        "{exception_message}",
+    ),
+    "exception-during-validation": (
+        "exception_during_validation",
+        "Exception when validating node",
+        "{exception_message}",
+    ),
+    "class-missing": (
+        "missing_node_type",
+        "Node '{shown}' has no class_type. The workflow may be corrupted or a custom node is missing.",
+        "Node ID '#{node_id}'",
+    ),
+    "class-unknown": (
+        "missing_node_type",
+        "Node '{shown}' not found. The custom node may not be installed.",
+        "Node ID '#{node_id}'",
+    ),
+    "no-outputs": ("prompt_no_outputs", "Prompt has no outputs", ""),
+}
+
+
+def rendered(finding: Finding) -> dict[str, str]:
+    code, message, details = TEXTS[finding.name]
+    return {"type": code, "message": message.format(**finding.facts), "details": details.format(**finding.facts)}
+
+
+def without_prose(value: Any) -> Any:
+    """Recorded declarations with their tooltips and source lines taken out, which the shipped catalogue lacks."""
+    text = json.dumps(value, sort_keys=True).replace('"tooltip": "<text>"', "").replace("{, ", "{")
+    return json.loads(text.replace(", }", "}"))
+
+
+def comparable(error: Mapping[str, Any]) -> tuple[str, str, str]:
+    return error["type"], error["message"], error["details"]
+
+
+def checked(case: Mapping[str, Any]) -> GraphCheck:
+    graph = case["request"]["prompt"]
+    # The real server visits outputs in the order of a set; the recorded answer tells which.
+    first = dict.fromkeys([*case["answer"]["node_errors"], *graph])
+    return check(
+        {each: graph[each] for each in first}, CATALOGUE, targets=case["request"].get("partial_execution_targets")
+    )
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["case"])
+def test_findings_of_nodes_read_as_the_real_server_wrote_them(case: Mapping[str, Any]) -> None:
+    result = checked(case)
+
+    assert {node.id: sorted(comparable(rendered(one)) for one in node.findings) for node in result.nodes} == {
+        each: sorted(comparable(one) for one in shown["errors"])
+        for each, shown in case["answer"]["node_errors"].items()
+    }
+    assert {node.id: (node.class_type, list(node.dependents)) for node in result.nodes} == {
+        each: (shown["class_type"], shown["dependent_outputs"]) for each, shown in case["answer"]["node_errors"].items()
+    }
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["case"])
+def test_facts_hold_what_the_real_server_told_beside_the_texts(case: Mapping[str, Any]) -> None:
+    result = checked(case)
+
+    facts = {(node.id, TEXTS[one.name][0]): one.facts for node in result.nodes for one in node.findings}
+    for each, shown in case["answer"]["node_errors"].items():
+        for error in shown["errors"]:
+            known = facts[each, error["type"]]
+            told = {**error["extra_info"], "traceback": len(error["extra_info"].get("traceback", ()))}
+            ours = {**known, "traceback": len(known.get("traceback", ()))}
+            assert without_prose({name: ours[name] for name in told}) == without_prose(told)
+
+
+def test_a_traceback_names_the_places_the_real_one_named() -> None:
+    case = next(case for case in REFUSED if case["case"] == "missing_node_upstream")
+
+    (node,) = checked(case).nodes
+
+    recorded = case["answer"]["node_errors"]["8"]["errors"][0]["extra_info"]["traceback"]
+    assert [line.split("\n")[0] for line in node.findings[0].facts["traceback"]] == [
+        line.split("\n")[0] for line in recorded
+    ]
+
+
+@pytest.mark.parametrize("case", OF_THE_WHOLE, ids=lambda case: case["case"])
+def test_findings_of_the_whole_graph_read_as_the_real_server_wrote_them(case: Mapping[str, Any]) -> None:
+    problem = checked(case).problem
+
+    assert problem is not None
+    error = case["answer"]["error"]
+    assert rendered(problem) == {key: error[key] for key in ("type", "message", "details")}
+    assert {key: problem.facts[key] for key in error["extra_info"]} == error["extra_info"]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["case"])
+def test_the_summary_of_a_refusal_can_be_written_from_the_findings_at_outputs(case: Mapping[str, Any]) -> None:
+    result = checked(case)
+
+    lines = "\n".join("{message}: {details}".format(**rendered(one)) for one in result.at_outputs)
+    recorded = case["answer"].get("error", {"details": lines})
+    assert lines == recorded["details"]
+    assert (result.problem is None) == (case["status"] == 200)
+
+
+@pytest.mark.parametrize("case", RUN, ids=lambda case: case["case"])
+def test_a_graph_that_runs_is_coerced_as_the_real_history_shows_it(case: Mapping[str, Any]) -> None:
+    result = checked(case)
+
+    assert json.dumps(result.graph, sort_keys=True) == json.dumps(case["stored"], sort_keys=True)
+
+
+def image(**inputs: Any) -> dict[str, Any]:
+    values = {"width": 64, "height": 64, "batch_size": 1, "color": 0, **inputs}
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": values},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        pytest.param("64", 64, id="text of digits"),
+        pytest.param(3.7, 3, id="a fraction is cut"),
+        pytest.param(True, 1, id="boolean"),
+        pytest.param({"__value__": 8}, 8, id="wrapped"),
+    ],
+)
+def test_literals_are_coerced_as_python_does(value: Any, stored: int) -> None:
+    assert check(image(width=value), CATALOGUE).graph["1"]["inputs"]["width"] == stored
+
+
+@pytest.mark.parametrize(
+    ("graph", "name", "details"),
+    [
+        pytest.param(image(width="3.7"), "invalid-input-type", "invalid literal for int()", id="fraction as text"),
+        pytest.param(image(width=0), "value-smaller-than-min", "0", id="below"),
+        pytest.param(
+            {**image(), "2": {"class_type": "SaveImage", "inputs": {"images": ["77", 0], "filename_prefix": "x"}}},
+            "exception-during-validation",
+            "'77'",
+            id="link to nowhere",
+        ),
+        pytest.param(
+            {**image(), "2": {"class_type": "SaveImage", "inputs": {"images": [1, 0], "filename_prefix": "x"}}},
+            "exception-during-validation",
+            "1",
+            id="number as node id",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_in_pythons_words(graph: Any, name: str, details: str) -> None:
+    (node,) = check(graph, CATALOGUE).nodes
+
+    assert [one.name for one in node.findings] == [name]
+    facts = node.findings[0].facts
+    assert facts.get("exception_message", str(facts.get("received_text"))).startswith(details)
+
+
+def load_image(**inputs: Any) -> dict[str, Any]:
+    return {
+        "1": {"class_type": "LoadImage", "inputs": inputs},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+
+
+def test_a_loader_looks_its_file_up_among_the_files_not_the_choices() -> None:
+    known = check(load_image(image="mine.png [input]"), CATALOGUE, files={"mine.png"})
+    missing = check(load_image(image="missing.png"), CATALOGUE, files={"mine.png"})
+
+    assert known.outputs == ("2",)
+    assert missing.nodes[0].findings[0].facts["custom_text"] == "Invalid image file: missing.png"
+
+
+def test_a_loader_without_its_file_raises_as_the_real_one_does() -> None:
+    (node,) = check(load_image(), CATALOGUE).nodes
+
+    assert [one.name for one in node.findings] == ["exception-during-inner-validation"]
+    assert "missing 1 required positional argument: 'image'" in node.findings[0].facts["exception_message"]
+
+
+def test_a_long_list_of_choices_is_counted_instead_of_printed() -> None:
+    graph = {"1": {"class_type": "KSampler", "inputs": {"sampler_name": "bogus"}}}
+    graph["2"] = {"class_type": "VAEDecode", "inputs": {"samples": ["1", 0]}}
+    graph["3"] = {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}
+
+    findings = [one for node in check(graph, CATALOGUE).nodes for one in node.findings]
+
+    (wrong,) = [one for one in findings if one.name == "value-not-in-list"]
+    assert wrong.facts["choices"] == "(list of length 44)"
+    assert wrong.facts["input_config"] is None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "missing"),
+    [
+        pytest.param({"images.image0": ["1", 0]}, [], id="first of the growing inputs"),
+        pytest.param({}, ["images.image0"], id="none"),
+    ],
+)
+def test_inputs_that_grow_are_checked_by_their_own_names(inputs: Any, missing: list[str]) -> None:
+    graph = {
+        **image(),
+        "3": {"class_type": "BatchImagesNode", "inputs": inputs},
+        "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}},
+    }
+
+    findings = [one for node in check(graph, CATALOGUE, targets=["4"]).nodes for one in node.findings]
+
+    assert [one.facts["input_name"] for one in findings] == missing
+
+
+def test_the_graph_given_is_left_as_it_was() -> None:
+    graph = image(width="64", height={"__value__": 8})
+    before = json.dumps(graph)
+
+    check(graph, CATALOGUE)
+
+    assert json.dumps(graph) == before
+
+
+def test_a_thousand_nodes_in_a_row_are_checked_in_milliseconds() -> None:
+    graph: dict[str, Any] = {"0": image()["1"]}
+    graph.update((str(n), {"class_type": "ImageInvert", "inputs": {"image": [str(n - 1), 0]}}) for n in range(1, 2000))
+    graph["end"] = {"class_type": "SaveImage", "inputs": {"images": ["1999", 0], "filename_prefix": "x"}}
+
+    started = perf_counter()
+    result = check(graph, CATALOGUE)
+
+    assert result.outputs == ("end",)
+    assert perf_counter() - started < 1  # 12 ms on two slow cores; deeper than Python's own stack
+
+
+ATOMS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.sampled_from(["1", "2", "3"])
+JSON_VALUES = st.recursive(ATOMS, lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(max_size=5), each))
+LINKS = st.tuples(st.sampled_from(["1", "2", "3", "4"]), st.integers(-2, 3)).map(list)
+CLASSES = ["SaveImage", "PreviewImage", "EmptyImage", "ImageInvert", "LoadImage", "KSampler", "BatchImagesNode"]
+CLASSES += ["SaveAudioAdvanced", "ComfySwitchNode", "PreviewAny", "Nowhere"]
+NAMES = ["images", "image", "width", "filename_prefix", "steps", "format", "images.image0", "source", "on_true"]
+NODES = st.fixed_dictionaries(
+    {},
+    optional={
+        "class_type": st.sampled_from(CLASSES) | JSON_VALUES,
+        "inputs": st.dictionaries(st.sampled_from(NAMES), LINKS | JSON_VALUES) | JSON_VALUES,
+        "_meta": JSON_VALUES,
+    },
+)
+GRAPHS = st.dictionaries(st.sampled_from(["1", "2", "3", "4"]), NODES | JSON_VALUES)
+
+
+@given(GRAPHS | JSON_VALUES)
+def test_no_json_makes_the_check_fail(graph: Any) -> None:
+    before = repr(graph)
+
+    result = check(graph, CATALOGUE)
+
+    assert (result.problem is None) == bool(result.outputs)
+    assert repr(graph) == before

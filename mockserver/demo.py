@@ -4,13 +4,15 @@ What is called and what must come back is a *story*: `fixtures/<provider>/demo.j
 documentation. This module tells it: sends, follows, downloads, compares, and shows what happens. A step that does
 not do what the story says ends the demo with `StoryBroken`.
 
-A story has a `title`, the `headers` of every call, and `steps`, each with a `say` and one of four things to `do`:
+A story has a `title`, the `headers` of every call, and `steps`, each with a `say` and one of five things to `do`:
 
 - `upload`: a picture of `size` as the multipart field `field` of a POST to `path`;
-- `send`: by POST to `path`, the JSON `body`, or the file `json` beside the story with members replaced by `change`
-  (pointer -> value);
+- `put`: a picture of `size` by PUT to the signed `link`;
+- `send`: by `method` (POST unless said) to `path`, the JSON `body`, or the file `json` beside the story with members
+  replaced by `change` (pointer -> value); neither for none. Answered with `status` (200 unless said);
 - `watch`: the tasks `of` at once, each by its WebSocket `feed` and all by polling (`poll`), until each feed had a
-  frame that fits `until`;
+  frame that fits `until`; without `feed`, by polling alone (`method`, `path`, `body`), until each answer fits the
+  poll's `until`, `progress` being a pointer to 0..100 (or to 0..`whole`) where there is one;
 - `download`: the `link` into `file`, which must be an image in `format` and of `size`.
 
 Answers must fit the JSON Schema `expect`; `keep` remembers parts of them (name -> pointer) for `{name}` in later texts.
@@ -143,7 +145,7 @@ class _Teller:
     async def tell(self) -> None:
         story = json.loads(self.file.read_bytes())
         self.console.print(f"[bold]{story['title']}[/bold] at {self.url}")
-        tell = {"upload": self.upload, "send": self.send, "watch": self.watch, "download": self.download}
+        tell = {"upload": self.upload, "put": self.put, "send": self.send, "watch": self.watch, "download": self.download}
         async with httpx.AsyncClient(base_url=self.url, headers=story["headers"], timeout=PATIENCE) as self.client:
             for number, step in enumerate(story["steps"], 1):
                 self.console.print(f"[cyan]{number:>2}[/cyan] {step['say']}")
@@ -156,7 +158,7 @@ class _Teller:
                     raise StoryBroken(f"step {number} ({step['say']}): not done within {PATIENCE:g} s") from None
                 except (httpx.HTTPError, WebSocketException, OSError) as error:
                     raise StoryBroken(f"step {number} ({step['say']}): {type(error).__name__}: {error}") from error
-        self.console.print(f"Everything went as documented; the files are in [bold]{self.into.resolve()}[/bold]")
+        self.console.print(f"Everything went as documented; the files are in {self.into.resolve()}", soft_wrap=True)
 
     async def upload(self, step: Mapping[str, Any]) -> None:
         content = picture(*step["size"])
@@ -165,8 +167,18 @@ class _Teller:
         answer = await self.client.post(step["path"], files={step["field"]: (file.name, content, "image/png")})
         self.learn(step, answer)
 
+    async def put(self, step: Mapping[str, Any]) -> None:
+        content = picture(*step["size"])
+        (self.into / "uploaded.png").write_bytes(content)
+        # A fresh client: a signed link carries what it needs, and the service's key is nothing for the store.
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            link = filled(step["link"], self.known)
+            answer = await client.put(link, content=content, headers={"Content-Type": "image/png"})
+        if not answer.is_success:
+            raise StoryBroken(f"answered {answer.status_code} instead of 200: {answer.text[:200]!r}")
+
     async def send(self, step: Mapping[str, Any]) -> None:
-        self.learn(step, await self.client.post(step["path"], json=self.body(step)))
+        self.learn(step, await self.client.request(step.get("method", "POST"), filled(step["path"], self.known), **self.body(step)))
 
     async def watch(self, step: Mapping[str, Any]) -> None:
         columns = (TextColumn("   {task.description:<16}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
@@ -176,8 +188,12 @@ class _Teller:
             rows = {name: bars.add_task(name, total=100, place="") for name in step["of"]}
             try:
                 async with asyncio.TaskGroup() as group:
-                    feeds = [group.create_task(self.follow(step["feed"], name, bars, rows[name])) for name in rows]
-                    group.create_task(self.poll(step["poll"], feeds, bars, rows))
+                    if "feed" in step:
+                        feeds = [group.create_task(self.follow(step["feed"], name, bars, rows[name])) for name in rows]
+                        group.create_task(self.poll(step["poll"], feeds, bars, rows))
+                    else:
+                        for name in rows:
+                            group.create_task(self.ask(step["poll"], name, bars, rows[name]))
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from None  # the others were cancelled because of it
 
@@ -211,6 +227,22 @@ class _Teller:
                 bars.update(row, place=f"waiting: {position} of {line}" if position else "")
             await asyncio.sleep(POLL_EVERY)
 
+    async def ask(self, poll: Mapping[str, Any], name: str, bars: Progress, row: TaskID) -> None:
+        """Ask for one task until an answer fits `until`."""
+        path, json_body = filled([poll["path"], poll.get("body")], self.about(name))
+        until, place, ended = Draft202012Validator(poll["until"]), {"place": ""}, False
+        while not ended:
+            answer = await self.client.request(poll.get("method", "POST"), path, json=json_body)
+            body = self.answered(poll, answer)
+            ended = until.is_valid(body)
+            whole = poll.get("whole", 100)
+            progress = 100 * at(body, poll["progress"]) / whole if "progress" in poll else 100 if ended else 0
+            if "position" in poll:
+                position, line = at(body, poll["position"]), at(body, poll["line"])
+                place = {"place": f"waiting: {position} of {line}" if position else ""}
+            bars.update(row, completed=progress, **place)
+            await asyncio.sleep(0 if ended else POLL_EVERY)
+
     async def download(self, step: Mapping[str, Any]) -> None:
         # A fresh client: links are for everybody, and carry what they need.
         async with httpx.AsyncClient(timeout=PATIENCE) as client:
@@ -230,22 +262,25 @@ class _Teller:
         width, height = image.size
         self.console.print(f"   {file}: {image.format}, {width} x {height}, {len(answer.content):,} bytes")
 
-    def body(self, step: Mapping[str, Any]) -> Any:
+    def body(self, step: Mapping[str, Any]) -> dict[str, Any]:
         if "body" in step:
-            return filled(step["body"], self.known)
+            return {"json": filled(step["body"], self.known)}
+        if "json" not in step:
+            return {}
         body = copy.deepcopy(json.loads((self.file.parent / step["json"]).read_bytes()))
         for pointer, value in step.get("change", {}).items():
             parent, _, member = pointer.rpartition("/")
             at(body, parent)[member] = filled(value, self.known)
-        return body
+        return {"json": body}
 
     def learn(self, step: Mapping[str, Any], answer: httpx.Response) -> None:
         body = self.answered(step, answer)
         self.known |= {name: at(body, pointer) for name, pointer in step.get("keep", {}).items()}
 
     def answered(self, step: Mapping[str, Any], answer: httpx.Response) -> Any:
-        if answer.status_code != 200:
-            raise StoryBroken(f"answered {answer.status_code} instead of 200: {answer.text[:200]!r}")
+        status = step.get("status", 200)
+        if answer.status_code != status:
+            raise StoryBroken(f"answered {answer.status_code} instead of {status}: {answer.text[:200]!r}")
         try:
             body = answer.json()
         except ValueError:

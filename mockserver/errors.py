@@ -30,7 +30,7 @@ class Refused(Exception):
     """A call that the provider declines. The web layer answers it from the provider's `errors.json`.
 
     Args:
-        condition: a condition word of `schemas/_meta/words.json`, such as `task-unknown`.
+        condition: a condition word of `provider/vocabulary.py`, such as `task-unknown`.
         facts: what is known about the case, by name (`violation.key`, `workflow.id`), for the texts of the answer.
     """
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,6 +26,22 @@ def require_tool() -> Callable[[str], str]:
                 pytest.fail(f"{missing}; REQUIRE_ALL=1 allows no skip")
             pytest.skip(missing)
         return path
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def require_package() -> Callable[[str], Any]:
+    """Gives a package of the extra `clients`; skips the test where it is absent, fails it under REQUIRE_ALL=1."""
+
+    def require(name: str) -> Any:
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            missing = f"this test needs the package {name!r} ({error}); install comfy-mockserver[clients]"
+        if os.environ.get("REQUIRE_ALL") == "1":
+            pytest.fail(f"{missing}; REQUIRE_ALL=1 allows no skip")
+        pytest.skip(missing)
 
     return require
 

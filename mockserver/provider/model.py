@@ -1,6 +1,6 @@
 """What a loaded provider is made of: frozen values, compiled once, shared by every world.
 
-`folder.py` reads the files, `compile.py` makes these; `world` and `web` only use them.
+`compile.py` makes these from the files of a folder; `world` and `web` only use them.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ async def answer(place: Place, head: Head, receive: Receive) -> Done:
         if not place.in_store and (procedure := procedure_of(provider, operation.security)) is not None:
             procedure.check_digest(head.headers, body)
         request = _request(operation, parameters, head, body)
-        marks = operation.read(request)
         _judge(place, operation, request)
+        marks = operation.read(request)
         for token in marks.pop("token", ()):
             check_token(token, service.setup.secrets["token"], now=now)
         _check_files(operation, marks)
@@ -281,7 +281,8 @@ async def _held(place: Place, operation: Operation, outcome: Outcome, scope: Sco
     gone = asyncio.ensure_future(receive())
     try:
         with place.stage.pacer.waiting():
-            await asyncio.wait({due, gone}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {due, gone}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if due.cancelled():  # the world began again, and knows nothing of this call
             raise Refused("too-slow")
         if not due.done():

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver.errors import UserError
 from mockserver.web.emulator import MAIN, Emulator, Stage
 from mockserver.web.recorder import as_json
+from mockserver.world.parameters import ranges
 from mockserver.world.task import Task
 
 MAX_BODY = 1024 * 1024
@@ -39,6 +40,8 @@ def control(emulator: Emulator) -> ASGIApp:
         Route("/_mock/journal", api.journal),
         Route("/_mock/exchanges", api.exchanges),
         Route("/_mock/problems", api.problems),
+        Route("/_mock/workflows", api.workflows),
+        Route("/_mock/workflows/{id}", api.workflow),
         Route("/_mock/openapi.json", api.openapi),
     ]
     app = Starlette(routes=routes, exception_handlers={404: _missing, 405: _missing, UserError: _refuse_user})
@@ -142,6 +145,19 @@ class _Control:
     async def problems(self, request: Request) -> Response:
         """What a person should look at: near misses, refusals, answers of our own that break their schema."""
         return _json({"problems": list(self.stage(request).recorder.problems)})
+
+    async def workflows(self, request: Request) -> Response:
+        """The ids of the hosted workflows."""
+        hosting = self.emulator.hosting
+        return _json({"workflows": sorted({*hosting.samples, *hosting.own})})
+
+    async def workflow(self, request: Request) -> Response:
+        """What a call may set in a hosted workflow: by node and input its type, default, range and choices."""
+        hosting, id = self.emulator.hosting, request.path_params["id"]
+        found = hosting.own.get(id) or hosting.samples.get(id)
+        if found is None:
+            raise UserError(f"no hosted workflow {id!r}; known: {', '.join(sorted({*hosting.samples, *hosting.own}))}")
+        return _json(ranges(found))
 
     async def openapi(self, request: Request) -> Response:
         """This API, described by itself."""

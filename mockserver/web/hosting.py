@@ -19,6 +19,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from mockserver import data
 from mockserver.errors import Refused
 from mockserver.provider.model import Present, Provider
+from mockserver.provider.scope import Chance
 from mockserver.settings import Settings
 from mockserver.web.links import FILES
 from mockserver.world import catalogue as catalogues
@@ -60,13 +61,18 @@ class Hosting:
         """Return the hosted workflow of *id*; one that nobody brought runs the provider's first sample."""
         return self.own.get(id) or self.samples.get(id) or self._stand_in(provider)
 
-    def problem_of(self, graph: Any, targets: Sequence[str] | None) -> dict[str, Any] | None:
+    def problem_of(self, provider: Provider, graph: Any, targets: Sequence[str] | None) -> dict[str, Any] | None:
         """Return why ComfyUI would not run a whole graph, as facts for the texts of errors.json; None if it would."""
         found = check(graph, self.catalogue, targets=targets)
         if found.problem is None:
             return None
-        at_nodes = (finding for node in found.nodes for finding in node.findings)
-        finding = next(iter((*found.at_outputs, *at_nodes)), found.problem)
+        findings = [*found.at_outputs, *(finding for node in found.nodes for finding in node.findings)]
+        if findings and _assumes_files(provider):
+            # Which models such a service has is not known either.
+            findings = [finding for finding in findings if "folder" not in finding.facts]
+            if not findings:
+                return None
+        finding = next(iter(findings), found.problem)
         return {"violation.text": facts_of(finding)["override.text"]}
 
     def _stand_in(self, provider: Provider) -> Workflow:
@@ -98,6 +104,7 @@ class Hosting:
         kept = _Kept(self.catalogue, inputs, cache) if cache is not None else None
         return Setup(
             plan=_Planning(self, provider, note, inputs).plan,
+            duration=_pace(provider),
             outlook=_outlook(self, provider),
             resolve_input=inputs.resolve,
             locate=inputs.locate,
@@ -121,7 +128,7 @@ class _Planning:
         """Plan *order*; raise `Refused` where the provider would."""
         if isinstance(order.graph, Mapping) and order.graph:
             if order.check == "graph":
-                problem = self.hosting.problem_of(order.graph, order.targets)
+                problem = self.hosting.problem_of(self.provider, order.graph, order.targets)
                 if problem is not None:
                     raise Refused("workflow-invalid", problem)
             plan = plans.make_plan(order.graph, self.hosting.catalogue, targets=order.targets)
@@ -174,6 +181,7 @@ class _Inputs:
         kind = provider.machine.kinds.get("file")
         outside = kind.options.get("outside") if kind is not None else None
         self._outside = re.compile(outside) if outside else None
+        self._assumed = _assumes_files(provider)
         stored = kind is not None and "store" in kind.options
         self._bucket = kind.options.get("bucket", provider.name) if kind is not None and stored else None
 
@@ -187,7 +195,7 @@ class _Inputs:
         return found
 
     def locate(self, address: str) -> str | None:
-        """Return the key of an address in the provider's own store, by ours or its real name; None for one elsewhere."""
+        """Return the key of an address in the provider's own store, by ours or its real name; None elsewhere."""
         try:
             url = urlsplit(address)
         except ValueError:
@@ -208,6 +216,8 @@ class _Inputs:
         found = self._service().input(value)
         if found is not None:
             return found
+        if self._assumed:
+            return True
         key = self.locate(value)
         if key is not None:
             return self._service().file(key=key)
@@ -302,7 +312,7 @@ def _outlook(hosting: Hosting, provider: Provider) -> Callable[[Task], Outlook] 
 
     def outlook(task: Task) -> Outlook:
         if late and task.overrides is None and task.inputs is None:
-            problem = hosting.problem_of(task.graph, task.targets)
+            problem = hosting.problem_of(provider, task.graph, task.targets)
             return FINE if problem is None else Outlook(fault=Fault("workflow-invalid", problem, share=0.0))
         used = task.things.get("workflow")
         if used is None or not (task.overrides or task.inputs):
@@ -318,6 +328,18 @@ def _outlook(hosting: Hosting, provider: Provider) -> Callable[[Task], Outlook] 
         return Outlook(fault=Fault("override-invalid", facts, findings[0].node))
 
     return outlook
+
+
+def _pace(provider: Provider) -> Callable[[Any, Chance], float]:
+    """Return what draws how long a plan takes: as usual, times the `pace` of the machine's tasks."""
+    pace = float(provider.machine.kinds["task"].options.get("pace", 1))
+    return lambda plan, chance: pace * plans.duration(plan, chance)
+
+
+def _assumes_files(provider: Provider) -> bool:
+    """Whether files that a graph names reach the service by a way that is not emulated, and count as being there."""
+    kind = provider.machine.kinds.get("file")
+    return kind is not None and kind.options.get("inputs") == "assumed"
 
 
 def _fails_late(provider: Provider) -> bool:

@@ -38,7 +38,10 @@ class Lives:
         return things
 
     def find(self, kind: str, id: str, account: Thing | None = None) -> Thing | None:
-        """Return the thing with this id, one that *account* brings before all others; of an open kind, any id names one."""
+        """Return the thing with this id, one that *account* brings before all others.
+
+        Of an open kind any id names one.
+        """
         if account is not None and (own := self._own(kind, id, account)) is not None:
             return own
         things = self.of(kind)
@@ -129,9 +132,7 @@ class Lives:
 
     def used(self, thing: Thing) -> bool:
         """Return whether another thing was made with this one."""
-        return any(
-            other.uses.get(thing.kind) is thing for things in list(self._things.values()) for other in things
-        )
+        return any(other.uses.get(thing.kind) is thing for things in list(self._things.values()) for other in things)
 
     def remove(self, thing: Thing) -> bool:
         due = self._due.pop((thing.kind, thing.id), None)

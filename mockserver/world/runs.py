@@ -395,9 +395,9 @@ class Runs:
 
     def _start(self, task: Task, name: str) -> None:
         now = self.kernel.now
+        self._recall(task)
         task.started = now
         self.running[task.number] = task
-        self._recall(task)
         cut = self._faults(task)
         if task.plan.nodes:
             self._number_files(task, None if cut is None else cut[0])

@@ -117,6 +117,23 @@ def test_a_loop_draws_one_item_each_and_passes_over_what_is_nothing() -> None:
     assert draw(schema, scope(tasks=[])) == []
 
 
+def test_a_loop_leaves_what_was_bound_before_it() -> None:
+    schema = {
+        "properties": {
+            "all": {"x-each": "tasks", "items": {"x-value": "task.id"}},
+            "nodes": {"x-each": "task.nodes", "items": {"x-each": "node.files", "items": {"x-value": "file.name"}}},
+            "own": {"x-value": "task.id"},
+            "result": {"x-value": "file.name"},
+        }
+    }
+    world = scope(tasks=[task(id="1"), task(id="2")])
+
+    drawn = [draw(schema, world), draw(schema, world)]
+
+    expected = {"all": ["1", "2"], "nodes": [["a.png", "b.png"]], "own": "t-1", "result": "a.png"}
+    assert drawn == [expected, expected]
+
+
 def test_a_loop_below_its_minimum_is_nothing() -> None:
     schema = {"type": ["array", "null"], "minItems": 1, "x-each": "tasks", "items": {"x-value": "task.id"}}
 

@@ -107,6 +107,12 @@ def test_the_control_api_describes_itself(api: Api) -> None:
     assert set(described["paths"]["/_mock/clock"]) == {"get", "post"}
 
 
+def test_the_range_of_a_workflows_parameters_is_told(api: Api) -> None:
+    steps = api.mock("workflows/wf-c73diz7kadp6ffgn")["3"]["inputs"]["steps"]
+
+    assert {name: steps["spec"][name] for name in ("default", "min", "max")} == {"default": 20, "min": 1, "max": 10000}
+
+
 def test_an_unknown_control_path_says_which_there_are(api: Api) -> None:
     answer = api.http.get("/_mock/nonsense")
 

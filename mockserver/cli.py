@@ -83,6 +83,8 @@ def _schemas_option(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="FILE|DIR",
     help="Your model files (repeatable).",
 )
+@click.option("--scenario", "scenarios", multiple=True, metavar="FILE|NAME", help="What goes wrong (repeatable).")
+@click.option("--fail", "fails", multiple=True, metavar="NAME", help="An error that calls or tasks meet (repeatable).")
 @click.option(
     "--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Host that may use /_mock (repeatable)."
 )
@@ -126,6 +128,21 @@ def _announce(running: Any) -> None:
         click.echo(f"{name}: {url}")
     click.echo(f"ready: {running.url}")
     sys.stdout.flush()
+
+
+@commands.command()
+@click.argument("name", required=False)
+def scenarios(name: str | None) -> None:
+    """List the ready scenarios for --scenario, one line each; with NAME or a FILE, print one, checked."""
+    from mockserver.scenario import library
+
+    if name is None:
+        for known in library.files():
+            click.echo(f"{known:<31} {library.line(library.find(known))}")
+        return
+    library.find(name)
+    file = library.files().get(name) or Path(name)
+    click.echo(file.read_text("utf-8"), nl=False)
 
 
 @commands.group(invoke_without_command=True)

@@ -145,7 +145,8 @@ class _Teller:
     async def tell(self) -> None:
         story = json.loads(self.file.read_bytes())
         self.console.print(f"[bold]{story['title']}[/bold] at {self.url}")
-        tell = {"upload": self.upload, "put": self.put, "send": self.send, "watch": self.watch, "download": self.download}
+        words = (self.upload, self.put, self.send, self.watch, self.download)
+        tell = {word.__name__: word for word in words}
         async with httpx.AsyncClient(base_url=self.url, headers=story["headers"], timeout=PATIENCE) as self.client:
             for number, step in enumerate(story["steps"], 1):
                 self.console.print(f"[cyan]{number:>2}[/cyan] {step['say']}")
@@ -178,7 +179,8 @@ class _Teller:
             raise StoryBroken(f"answered {answer.status_code} instead of 200: {answer.text[:200]!r}")
 
     async def send(self, step: Mapping[str, Any]) -> None:
-        self.learn(step, await self.client.request(step.get("method", "POST"), filled(step["path"], self.known), **self.body(step)))
+        method, path = step.get("method", "POST"), filled(step["path"], self.known)
+        self.learn(step, await self.client.request(method, path, **self.body(step)))
 
     async def watch(self, step: Mapping[str, Any]) -> None:
         columns = (TextColumn("   {task.description:<16}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
@@ -230,7 +232,7 @@ class _Teller:
     async def ask(self, poll: Mapping[str, Any], name: str, bars: Progress, row: TaskID) -> None:
         """Ask for one task until an answer fits `until`."""
         path, json_body = filled([poll["path"], poll.get("body")], self.about(name))
-        until, place, ended = Draft202012Validator(poll["until"]), {"place": ""}, False
+        until, place, ended = Draft202012Validator(poll["until"]), "", False
         while not ended:
             answer = await self.client.request(poll.get("method", "POST"), path, json=json_body)
             body = self.answered(poll, answer)
@@ -239,8 +241,8 @@ class _Teller:
             progress = 100 * at(body, poll["progress"]) / whole if "progress" in poll else 100 if ended else 0
             if "position" in poll:
                 position, line = at(body, poll["position"]), at(body, poll["line"])
-                place = {"place": f"waiting: {position} of {line}" if position else ""}
-            bars.update(row, completed=progress, **place)
+                place = f"waiting: {position} of {line}" if position else ""
+            bars.update(row, completed=progress, place=place)
             await asyncio.sleep(0 if ended else POLL_EVERY)
 
     async def download(self, step: Mapping[str, Any]) -> None:

@@ -49,6 +49,8 @@ class Settings:
     schemas_dir: Path = field(default_factory=data.schemas)
     workflows_dir: Path | None = None
     """Hosted workflows in ComfyUI's API format, each id the file's name; None for the samples only."""
+    workflows: Mapping[str, Any] = field(default_factory=dict)
+    """Further hosted workflows, id -> graph; a file of the same id wins."""
     any_workflow: bool = False
     """Let workflow ids that are not hosted run the sample."""
     variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -65,6 +67,10 @@ class Settings:
     """Lists or folders of model files that extend the node catalogue."""
     allow_hosts: tuple[str, ...] = ()
     """Further `Host` names from which the control API may be used."""
+    scenarios: tuple[str, ...] = ()
+    """Scenarios in force from the start: names of the library, or paths of files."""
+    fails: tuple[str, ...] = ()
+    """Errors of the catalogue that every call or task they fit meets."""
     results_dir: Path | None = None
     """Also write every result into this folder."""
 

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "console": {*BASE, "provider", "world"},
     "server": {*BASE, "settings", "web"},
     "demo": {*BASE, "settings", "server"},
-    "cli": {*BASE, "console", "settings", "provider", "world", "storage", "web", "server", "demo"},
+    "cli": {*BASE, "console", "settings", "provider", "world", "storage", "scenario", "web", "server", "demo"},
     "__main__": {"cli"},
     "__init__": {"*"},
 }

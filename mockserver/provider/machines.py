@@ -73,6 +73,11 @@ def _kind(name: str, entry: Located, names: Names) -> Kind:
     states = {state: _state(state, body, entry, names) for state, body in entry.get("states", {}).items()}
     for state in entry.get("ready", ()):
         _known_state(state, states, entry, "ready")
+    if isinstance(entry.get("limit"), str):
+        try:
+            names.value(entry["limit"])
+        except values.UnknownName as error:
+            raise entry.error(str(error), "limit") from None
     return Kind(
         name=name,
         states=states,

@@ -28,6 +28,8 @@ ALPHABETS = {
     "letters": "abcdefghijklmnopqrstuvwxyz",
 }
 FACTS = frozenset(fact for facts in CONDITIONS.values() for fact in facts)
+OF_NULL = ("json", "python", "python-type")
+"""Filters that write null too."""
 _PLACE = re.compile(r"\{([^{}]+)\}")
 
 
@@ -295,6 +297,8 @@ def _place(source: str, names: Names, facts: bool) -> Get:
             raise UnknownName(f"{source!r}: {size!r} is no length; {{{fresh}:24}} has one")
         get = _fresh(fresh, size)
     elif facts and name in FACTS and name not in VALUES:
+        if filter_name in OF_NULL:
+            return _fact_written(name, _FILTERS[filter_name])
         get = _fact(name)
     else:
         get = getter(name, names)
@@ -308,6 +312,11 @@ def _place(source: str, names: Names, facts: bool) -> Get:
 
 def _fact(name: str) -> Get:
     return lambda scope: scope.facts.get(name)
+
+
+def _fact_written(name: str, write: Callable[[Any], str]) -> Get:
+    """A fact may be null and known, as the value that a client sent in place of a text."""
+    return lambda scope: write(scope.facts[name]) if name in scope.facts else None
 
 
 def _fact_or(name: str, get: Get) -> Get:
@@ -352,7 +361,8 @@ _SNOWFLAKES_SINCE = 1_582_136_402
 def _snowflake(scope: Scope) -> int:
     """Number things by time: milliseconds, then 12 bits that count; always rising, since the counter never starts over.
 
-    Source: the ids of a provider's page (seen at the same hour, both with 5, where those generators begin to count).
+    Source: the two ids of a provider's page; read so, both were made in one evening, and both counts begin with the 5
+    with which generators of this kind begin.
     """
     milliseconds = max(0, int((scope.at - _SNOWFLAKES_SINCE) * 1000))
     return (milliseconds << 12) + 5 + scope.counter

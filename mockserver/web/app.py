@@ -6,16 +6,20 @@ Starlette serves the control API; provider calls are answered below its Request 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
+import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mockserver.errors import UserError
 from mockserver.settings import Settings
 from mockserver.web import calls, feeds
 from mockserver.web.bodies import Disconnected
 from mockserver.web.calls import Done, Head, common_headers
 from mockserver.web.control import control
 from mockserver.web.emulator import Emulator, Place, exchange
+from mockserver.web.wire import respond
 
 log = logging.getLogger("mockserver")
 
@@ -68,6 +72,11 @@ class Application:
             done = await calls.answer(place, head, receive)
         except Disconnected:
             return
+        except UserError as error:
+            # Only a header of ours can be the cause: nobody who speaks to the real service meets this.
+            text = orjson.dumps({"error": str(error)})
+            await _respond(send, 400, [("content-type", "application/json")], text)
+            return
         except Exception:
             # The last resort: a fault of ours must neither kill the connection nor show its insides to the client.
             log.exception("an unforeseen fault while answering %s %s", head.method, place.path)
@@ -76,10 +85,26 @@ class Application:
                 send, 500, [("content-type", "application/json")], b'{"error":"the emulator failed; see its log"}'
             )
             return
-        answer = done.answer
+        answer, wire = done.answer, done.fate.wire
         headers = [*common_headers(provider, done.at), *answer.headers]
+        if wire is not None:
+            answer.body = wire.body(answer.body)
         body = b"" if head.method == "HEAD" else answer.body
-        await _respond(send, answer.status, headers, body, length=len(answer.body))
+        if wire is None:
+            await _respond(send, answer.status, headers, body, length=len(answer.body))
+        else:
+            with suppress(Disconnected):
+                await respond(
+                    place.stage,
+                    send,
+                    receive,
+                    wire,
+                    status=answer.status,
+                    headers=headers,
+                    body=body,
+                    length=len(answer.body),
+                    what=f"{head.method} {place.path}",
+                )
         self._keep(place, head, done, headers)
 
     def _keep(self, place: Place, head: Head, done: Done, headers: list[tuple[str, str]]) -> None:
@@ -99,6 +124,7 @@ class Application:
             response_headers=headers,
             response_body=done.answer.body,
             tasks=done.tasks,
+            rules=tuple(done.fate.rules),
         )
 
     async def _feed(self, place: Place | None, head: Head, receive: Receive, send: Send) -> None:

@@ -7,10 +7,11 @@ the client did wrong is raised as `Refused` anywhere on the way, and answered in
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,9 +23,10 @@ from mockserver.provider.model import NOTHING, Marks, Operation, Part, Provider,
 from mockserver.provider.notation import Unreadable, http_date
 from mockserver.provider.scope import Scope
 from mockserver.provider.validation import facts_of
+from mockserver.scenario import CallFacts, Decision, Script
 from mockserver.storage import images
 from mockserver.storage.signing import SignedRequest
-from mockserver.web import answering
+from mockserver.web import answering, faults
 from mockserver.web.answering import Answer, Broken
 from mockserver.web.bodies import JSON_LIMIT, UPLOAD_LIMIT, Disconnected, parse_body, receive_body
 from mockserver.web.credentials import check_token, key_of, procedure_of
@@ -64,10 +66,29 @@ class Done:
     body: bytes = b""
     tasks: tuple[str, ...] = ()
     file: File | None = None
+    fate: Decision = field(default_factory=Decision)
+    """What scenarios want of it."""
 
 
 async def answer(place: Place, head: Head, receive: Receive) -> Done:
-    """Answer one call. Never raises for what a client or a folder did wrong."""
+    """Answer one call. Never raises for what a client or a folder did wrong.
+
+    Raises:
+        UserError: a header asks for a scenario that there is not.
+    """
+    scripts = place.stage.scripts.of_request(head.headers)
+    fate = Decision()
+    done = await _answer(place, head, receive, scripts, fate)
+    done.fate = fate
+    if fate.patches:
+        provider = place.served.store if place.in_store and place.served.store is not None else place.served.provider
+        operation = next((one for one in provider.operations if one.id == done.operation), None)
+        if operation is not None:
+            faults.patch(done.answer, fate.patches, provider, operation)
+    return done
+
+
+async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[Script], fate: Decision) -> Done:
     now = place.stage.now()
     provider = place.served.store if place.in_store else place.served.provider
     router = place.served.store_router if place.in_store else place.served.router
@@ -83,9 +104,26 @@ async def answer(place: Place, head: Head, receive: Receive) -> Done:
     try:
         operation, parameters = _route(router.find(place.path, place.raw), head, place)
         call.operation = operation.id
+        facts: CallFacts | None = None
+        if scripts:
+            body = await receive_body(receive, head.headers, limit=_limit(provider, operation))
+            facts = faults.facts_of_call(
+                family=place.served.provider.name,
+                provider=provider,
+                operation=operation,
+                request=_lenient(operation, parameters, head, body),
+                at=now,
+            )
+            for script in scripts:
+                script.for_call(facts, fate)
+            if fate.wire is not None and fate.wire.refuse:
+                return Done(Answer(503, [], b""), operation.id, now, body)
+            if fate.answer is not None:
+                drawn = faults.replied(fate.answer, provider, service, call, lambda scope: dress(scope, place, head))
+                return Done(drawn, operation.id, now, body)
         account = _account(place, provider, operation, head, service, parameters)
-        limit = _limit(provider, operation)
-        body = await receive_body(receive, head.headers, limit=limit)
+        if facts is None:
+            body = await receive_body(receive, head.headers, limit=_limit(provider, operation))
         if not place.in_store and (procedure := procedure_of(provider, operation.security)) is not None:
             procedure.check_digest(head.headers, body)
         request = _request(operation, parameters, head, body)
@@ -96,7 +134,13 @@ async def answer(place: Place, head: Head, receive: Receive) -> Done:
         _check_files(operation, marks)
         now = place.stage.now()
         document = request.body if isinstance(request.body, dict | list) else None
-        outcome = service.perform(operation.verb, marks, call, account, document=document)
+        if facts is None:
+            outcome = service.perform(operation.verb, marks, call, account, document=document)
+        else:
+            act = functools.partial(service.perform, operation.verb, marks, call, account, document=document)
+            outcome = place.stage.scripts.perform(scripts, facts, act)
+            if fate.stale:
+                faults.backdate(outcome, fate.stale)
         _check_strangers(operation, outcome)
         _measure(operation, outcome)
         scope = service.scope(outcome, call)
@@ -174,6 +218,14 @@ def _limit(provider: Provider, operation: Operation) -> int:
 def _request(operation: Operation, parameters: Mapping[str, str], head: Head, body: bytes) -> Request:
     parsed = parse_body(operation, body, head.headers) if operation.media else NOTHING
     return Request(head.method, parameters, head.query, head.headers, parsed)
+
+
+def _lenient(operation: Operation, parameters: Mapping[str, str], head: Head, body: bytes) -> Request:
+    """Return a request as rules look at it before it is judged: without a body where that cannot be read."""
+    try:
+        return _request(operation, parameters, head, body)
+    except (Refused, Unreadable):
+        return Request(head.method, parameters, head.query, head.headers, NOTHING)
 
 
 def _judge(place: Place, operation: Operation, request: Request) -> None:
@@ -277,7 +329,7 @@ async def _held(place: Place, operation: Operation, outcome: Outcome, scope: Sco
             due.set_exception(problem)
 
     stop = service.hold(task, wait["in"], limit=scope.delays[wait["limit"]] if "limit" in wait else None, then=end)
-    place.stage.held.add(due)
+    place.stage.held[due] = {"what": f"{operation.id} for {task.id}", "since": scope.at, "until": None}
     gone = asyncio.ensure_future(receive())
     try:
         with place.stage.pacer.waiting():
@@ -290,7 +342,7 @@ async def _held(place: Place, operation: Operation, outcome: Outcome, scope: Sco
         return due.result()
     finally:
         stop()
-        place.stage.held.discard(due)
+        place.stage.held.pop(due, None)
         for one in (due, gone):
             one.cancel()
 

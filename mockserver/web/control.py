@@ -19,6 +19,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.errors import UserError
+from mockserver.scenario import Script, library, parse
+from mockserver.scenario import fail as make_fail
 from mockserver.web.emulator import MAIN, Emulator, Stage
 from mockserver.web.recorder import as_json
 from mockserver.world.parameters import ranges
@@ -42,7 +44,26 @@ def control(emulator: Emulator) -> ASGIApp:
         Route("/_mock/problems", api.problems),
         Route("/_mock/workflows", api.workflows),
         Route("/_mock/workflows/{id}", api.workflow),
+        Route("/_mock/held", api.held),
+        Route("/_mock/scenarios", api.scenarios, methods=["GET"]),
+        Route("/_mock/scenarios/{name}", api.put_scenario, methods=["PUT"]),
+        Route("/_mock/scenarios/{name}", api.drop_scenario, methods=["DELETE"]),
+        Route("/_mock/fail", api.fail, methods=["POST"]),
         Route("/_mock/openapi.json", api.openapi),
+    ]
+    # Every route about a world stands below each world too.
+    shared = ("/_mock/ready", "/_mock/openapi.json")
+    routes += [
+        Route(
+            route.path.replace("/_mock", "/_mock/worlds/{world}", 1), route.endpoint, methods=list(route.methods or ())
+        )
+        for route in routes
+        if route.path not in shared
+    ]
+    routes += [
+        Route("/_mock/worlds", api.worlds, methods=["GET"]),
+        Route("/_mock/worlds", api.open_world, methods=["POST"]),
+        Route("/_mock/worlds/{world}", api.close_world, methods=["DELETE"]),
     ]
     app = Starlette(routes=routes, exception_handlers={404: _missing, 405: _missing, UserError: _refuse_user})
     return _Guard(app, emulator)
@@ -97,16 +118,26 @@ class _Control:
         return _json(_clock(self.stage(request)))
 
     async def turn_clock(self, request: Request) -> Response:
-        """Turn the clock: `{"rate": 0}`, `{"jump": 30}` (seconds) or `{"next": true}` (to the next event)."""
+        """Turn the clock: `{"rate": 0}`, `{"jump": 30}` (seconds), `{"next": true}` (event), `{"pause": true}`.
+
+        Or `{"until": {"task": ID, "state": "running", "percent": 45}, "limit": 600}`: to the moment that this holds,
+        at most so many seconds; the answer says under `reached` whether it does.
+        """
         stage = self.stage(request)
         wanted = await _body(request)
+        if "until" in wanted:
+            reached = _until(stage, wanted)
+            stage.pacer.stir()
+            return _json({**_clock(stage), "reached": reached})
         turns: dict[str, Callable[[Any], object]] = {
             "rate": lambda rate: stage.world.set_rate(_number(rate, "rate"), time.monotonic()),
             "jump": lambda seconds: stage.world.jump(_number(seconds, "jump"), time.monotonic()),
+            "pause": lambda yes: stage.world.set_rate(0, time.monotonic()) if yes is True else None,
             "next": lambda yes: stage.world.jump_to_next(time.monotonic()) if yes is True else None,
         }
         if len(wanted) != 1 or not set(wanted) <= set(turns):
-            raise UserError(f'clock takes one of {{"rate": 0}}, {{"jump": 30}}, {{"next": true}}; got {wanted!r}')
+            known = '{"rate": 0}, {"jump": 30}, {"next": true}, {"pause": true}, {"until": {"task": ID}, "limit": 600}'
+            raise UserError(f"clock takes one of {known}; got {wanted!r}")
         for name, value in wanted.items():
             turns[name](value)
         stage.pacer.stir()
@@ -145,6 +176,69 @@ class _Control:
     async def problems(self, request: Request) -> Response:
         """What a person should look at: near misses, refusals, answers of our own that break their schema."""
         return _json({"problems": list(self.stage(request).recorder.problems)})
+
+    async def held(self, request: Request) -> Response:
+        """Answers that wait for the clock: what, since when, and until which moment, if that is known."""
+        return _json({"held": list(self.stage(request).held.values())})
+
+    async def scenarios(self, request: Request) -> Response:
+        """The scenarios in force, with how often each rule matched and acted; and those of the library."""
+        return _json(
+            {
+                "in_force": {name: _hits(script) for name, script in self.stage(request).scripts.named.items()},
+                "library": {name: library.line(library.find(name)) for name in library.files()},
+            }
+        )
+
+    async def put_scenario(self, request: Request) -> Response:
+        """Put a scenario in force: the one in the body (JSON or YAML), without a body that of the library.
+
+        Its counts begin at nothing. Its setting is for worlds made with it; a world that runs keeps its own.
+        """
+        stage, name = self.stage(request), request.path_params["name"]
+        raw = await _raw(request)
+        scenario = parse(raw, name) if raw.strip() else stage.scripts.find(name)
+        return _json({name: _hits(stage.scripts.put(scenario))})
+
+    async def drop_scenario(self, request: Request) -> Response:
+        """Take a scenario out of force; its last counts are answered."""
+        stage, name = self.stage(request), request.path_params["name"]
+        hits = _hits(stage.scripts.named[name]) if name in stage.scripts.named else {}
+        stage.scripts.drop(name)
+        return _json({name: hits})
+
+    async def fail(self, request: Request) -> Response:
+        """Let the next call or task that it fits meet an error of the catalogue: `{"error": NAME, "times": 1}`."""
+        stage, wanted = self.stage(request), await _body(request)
+        error, times = wanted.get("error"), wanted.get("times", 1)
+        if not isinstance(error, str) or not (times is None or (type(times) is int and times > 0)):
+            raise UserError(f'fail takes {{"error": NAME, "times": 1}}, times null for ever; got {wanted!r}')
+        scenario = make_fail(error, times=times)
+        return _json({scenario.name: _hits(stage.scripts.put(scenario))})
+
+    async def worlds(self, request: Request) -> Response:
+        """The worlds there are, by id, each with the addresses of its providers."""
+        return _json({"worlds": [self._world(request, id) for id in self.emulator.stages]})
+
+    async def open_world(self, request: Request) -> Response:
+        """Make a world of its own: `{"id", "seed", "start", "rate", "slots", "scenario"}`, all optional."""
+        raw = await _raw(request)
+        wanted = _object(raw) if raw.strip() else {}
+        return _json(self._world(request, self.emulator.open_new(wanted).world.id), 201)
+
+    async def close_world(self, request: Request) -> Response:
+        """Drop a world with all that is in it."""
+        id = request.path_params["world"]
+        self.stage(request)
+        if id == MAIN:
+            raise UserError(f"the world {MAIN!r} is always there; begin it again with POST /_mock/reset")
+        self.emulator.close(id)
+        return _json({"closed": id})
+
+    def _world(self, request: Request, id: str) -> dict[str, Any]:
+        base = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        within = "" if id == MAIN else f"/_mock/w/{id}"
+        return {"id": id, "urls": {name: f"{base}{within}/{name}" for name in self.emulator.served}}
 
     async def workflows(self, request: Request) -> Response:
         """The ids of the hosted workflows."""
@@ -192,12 +286,56 @@ def _task(provider: str, task: Task, stage_now: float) -> dict[str, Any]:
     }
 
 
-async def _body(request: Request) -> dict[str, Any]:
+def _hits(script: Script) -> dict[str, dict[str, int]]:
+    return {id: {"matched": hits.matched, "acted": hits.acted} for id, hits in script.hits.items()}
+
+
+def _until(stage: Stage, wanted: dict[str, Any]) -> bool:
+    """Move a world's clock to where a task is as wanted; return whether it is."""
+    until, limit = wanted["until"], wanted.get("limit", 3600)
+    known = {"task", "state", "percent"}
+    if (
+        not isinstance(until, dict)
+        or "task" not in until
+        or not set(until) <= known
+        or not {*wanted} <= {"until", "limit"}
+    ):
+        raise UserError(f'until takes {{"task": ID, "state": STATE, "percent": 45}} beside a "limit"; got {wanted!r}')
+    share = _number(until.get("percent", 0), "percent") / 100
+    found = [service.runs for service in stage.world.services.values() if service.runs.find(str(until["task"]))]
+    if not found:
+        raise UserError(f"there is no task {until['task']!r}")
+    runs, state = found[0], until.get("state")
+    states = runs.kind.states
+    if state is not None and state not in states:
+        raise UserError(f"state is {state!r}, which no task has; known: {', '.join(states)}")
+
+    def holds() -> bool:
+        task = runs.find(str(until["task"]))
+        return task is not None and (state is None or task.state == state) and task.progress >= share
+
+    # Progress makes no event of its own unless somebody follows the task.
+    watch = runs.watch(lambda event: None, task=str(until["task"]))
+    try:
+        return stage.world.run_until(holds, limit=_number(limit, "limit"), real=time.monotonic())
+    finally:
+        watch.cancel()
+
+
+async def _raw(request: Request) -> bytes:
     raw = b""
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > MAX_BODY:
             raise UserError(f"the body is over {MAX_BODY} bytes")
+    return raw
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    return _object(await _raw(request))
+
+
+def _object(raw: bytes) -> dict[str, Any]:
     try:
         wanted = orjson.loads(raw)
     except ValueError as error:

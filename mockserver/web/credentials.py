@@ -101,10 +101,12 @@ class Nonces:
     def use(self, value: str, *, now: float, window: float) -> bool:
         """Use *value* up at the moment *now*; false if it was used within *window* seconds."""
         used = self._used
-        while used and (len(used) >= self._most or next(iter(used.values())) < now - window):
+        while used and next(iter(used.values())) < now - window:
             del used[next(iter(used))]
         if value in used:
             return False
+        if len(used) >= self._most:
+            del used[next(iter(used))]
         used[value] = now
         return True
 

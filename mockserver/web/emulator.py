@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mockserver.errors import Refused, UserError
@@ -17,10 +17,12 @@ from mockserver.exchange import Exchange
 from mockserver.provider import load
 from mockserver.provider.model import Provider
 from mockserver.provider.scope import Call, Scope
+from mockserver.scenario import Setting, fail, library
 from mockserver.settings import Settings
 from mockserver.storage.objects import Results
 from mockserver.storage.signing import Secret
 from mockserver.web.credentials import Nonces
+from mockserver.web.faults import Scripts
 from mockserver.web.hosting import Hosting, document_of
 from mockserver.web.links import FILES, Store
 from mockserver.web.push import Pacer
@@ -66,14 +68,18 @@ class Place:
 class Stage:
     """One world and what the web keeps beside it: recorder, pacer, stores."""
 
-    def __init__(self, emulator: Emulator, id: str, *, start: float, rate: float, seed: int) -> None:
+    def __init__(
+        self, emulator: Emulator, id: str, *, start: float, rate: float, seed: int, slots: int | None = None
+    ) -> None:
         self.emulator = emulator
+        self.slots = slots
         self.recorder = Recorder()
         self.world = World(id, seed=seed, start=start, rate=rate, real=time.monotonic(), setup=self._setup)
         self.pacer = Pacer(self.world)
         self.nonces = Nonces()
-        self.held: set[asyncio.Future[Any]] = set()
-        """Answers that wait for this world."""
+        self.held: dict[asyncio.Future[Any], dict[str, Any]] = {}
+        """Answers that wait for this world: what, since when and until which moment, if that is known."""
+        self.scripts = Scripts(self)
         self._stores: dict[str, Store] = {}
 
     def now(self) -> float:
@@ -83,7 +89,16 @@ class Stage:
 
     def service(self, served: Served) -> Service:
         """Return the provider's state in this world, made on first use."""
-        return self.world.service(served.provider)
+        known = served.provider.name in self.world.services
+        service = self.world.service(served.provider)
+        if not known:
+            self.scripts.started(served.provider.name, service)
+        return service
+
+    @property
+    def key(self) -> bytes:
+        """The key of this world's streams of chance."""
+        return world_key(self.world.seed)
 
     def account(self, served: Served, key: str, *, header: str = "Authorization") -> Thing:
         """Return whose key it is; raise `Refused("credentials-wrong")` for a key that is not among those configured."""
@@ -111,15 +126,18 @@ class Stage:
         """Begin again: the world as it was at its start, nothing recorded."""
         self.world.reset(time.monotonic())
         self.recorder.clear()
-        for held in self.held:
+        for held in list(self.held):
             held.cancel()
+        self.scripts.again()
         self.pacer.stir()
 
     def _setup(self, provider: Provider) -> Setup:
         secrets = {"token": self._secret(provider.name, "token")}
-        return self.emulator.hosting.setup(
+        setup = self.emulator.hosting.setup(
             provider, secrets, self.recorder.problem, lambda: self.world.service(provider)
         )
+        slots = setup.slots if self.slots is None else self.slots
+        return replace(setup, outlook=self.scripts.outlook(setup.outlook), slots=slots)
 
     def _access_key(self, store: Provider, provider: str) -> str:
         """Draw the id of the key that signs links, in the form that the store's machine gives for an account."""
@@ -137,6 +155,7 @@ class Emulator:
     """Everything that is served by one server."""
 
     def __init__(self, settings: Settings) -> None:
+        settings = in_setting(settings)
         self.settings = settings
         self.hosting = Hosting(settings)
         self.results = Results()
@@ -157,14 +176,63 @@ class Emulator:
                 default = served.store.server.get("bucket", "")
                 for host in served.store.hosts:
                     self.by_host.setdefault(host.replace(default, served.bucket, 1).lower(), (served, True))
+        self.families = {
+            name: (served.provider,) if served.store is None else (served.provider, served.store)
+            for name, served in self.served.items()
+        }
         self.secrets = Secrets([served.provider for served in self.served.values()])
         self.stages: dict[str, Stage] = {}
+        self._opened = 0
         self.open(MAIN)
 
-    def open(self, id: str, *, start: float | None = None, rate: float | None = None, seed: int | None = None) -> Stage:
+    def open_new(self, wanted: Mapping[str, Any]) -> Stage:
+        """Make a world of its own, as the control API asks; what it does not say is as the scenario or server has it.
+
+        Raises:
+            UserError: *wanted* cannot be obeyed. Then there is no new world.
+        """
+        known = {"id": str, "seed": int, "start": int | float, "rate": int | float, "slots": int, "scenario": str}
+        for name, value in wanted.items():
+            if name not in known or not isinstance(value, known[name]) or isinstance(value, bool):
+                raise UserError(f"a world takes {', '.join(known)}; got {name!r}: {value!r}")
+        scenario = self.stages[MAIN].scripts.find(wanted["scenario"]) if "scenario" in wanted else None
+        setting = Setting() if scenario is None else scenario.setting
+        given: dict[str, Any] = {
+            "seed": setting.seed,
+            "start": setting.start,
+            "rate": setting.rate,
+            "slots": setting.slots,
+        }
+        given |= {name: wanted[name] for name in given if name in wanted}
+        self._opened += 1
+        stage = self.open(wanted.get("id", f"w{self._opened}"), **given)
+        try:
+            for one in [] if scenario is None else [scenario]:
+                stage.scripts.put(one)
+        except UserError:
+            self.close(stage.world.id)
+            raise
+        return stage
+
+    def close(self, id: str) -> None:
+        """Drop a world; whoever waits for it is let go."""
+        stage = self.stages.pop(id)
+        stage.reset()
+
+    def open(
+        self,
+        id: str,
+        *,
+        start: float | None = None,
+        rate: float | None = None,
+        seed: int | None = None,
+        slots: int | None = None,
+    ) -> Stage:
         """Make the world *id*, with the settings of the server where nothing else is said."""
         if id in self.stages:
             raise UserError(f"there is a world {id!r} already")
+        if not id.replace("-", "").replace("_", "").isalnum():
+            raise UserError(f"world {id!r}: an id has letters, digits, - and _ only")
         settings = self.settings
         stage = Stage(
             self,
@@ -172,7 +240,12 @@ class Emulator:
             start=settings.start_moment() if start is None else start,
             rate=settings.rate if rate is None else rate,
             seed=settings.seed if seed is None else seed,
+            slots=slots,
         )
+        for name in settings.scenarios:
+            stage.scripts.put(library.find(name))
+        for error in settings.fails:
+            stage.scripts.put(fail(error, times=None))
         self.stages[id] = stage
         return stage
 
@@ -214,6 +287,28 @@ class Emulator:
             folder = self.settings.schemas_dir.parent / "schemas" / "_stores" / name
         store = load(folder, name=name)
         return Served(provider, Router(provider), store, Router(store), kind.options.get("bucket", provider.name))
+
+
+def in_setting(settings: Settings) -> Settings:
+    """Return *settings* with what the setting of a scenario says where they say nothing themselves.
+
+    Raises:
+        UserError: there is no such scenario, or it will not do.
+    """
+    for name in settings.scenarios:
+        setting = library.find(name).setting
+        variants = {**{one: dict(readings) for one, readings in setting.variants.items()}, **settings.variants}
+        settings = replace(
+            settings,
+            variants=variants,
+            seed=settings.seed if settings.seed or setting.seed is None else setting.seed,
+            start=setting.start if settings.start is None else settings.start,
+            slots=setting.slots if settings.slots is None else settings.slots,
+            rate=settings.rate if settings.rate != 1 or setting.rate is None else setting.rate,
+            accounts=settings.accounts or setting.accounts,
+            workflows={**setting.workflows, **settings.workflows},
+        )
+    return settings
 
 
 def exchange(

@@ -10,22 +10,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 from starlette.types import Receive, Send
 
-from mockserver.errors import Refused
+from mockserver.errors import Refused, UserError
 from mockserver.exchange import Frame
 from mockserver.provider.model import NOTHING, Channel, Message, Request
 from mockserver.provider.notation import Unreadable
 from mockserver.provider.scope import Scope
 from mockserver.provider.validation import facts_of
+from mockserver.scenario.feed import DROPPED, FeedPlan, Sent
+from mockserver.scenario.model import PatchAction
 from mockserver.web import answering
 from mockserver.web.calls import Head, dress
 from mockserver.web.credentials import check_token
 from mockserver.web.emulator import Place, exchange
+from mockserver.web.faults import gateway, patched_message, request_json
+from mockserver.web.wire import drop, transport_of
 from mockserver.world.events import Event
 from mockserver.world.service import Service
 
@@ -35,6 +40,7 @@ MAX_UNSENT = 16 * 1024 * 1024
 """Bytes that may wait for a slow client; beyond, the connection is closed."""
 KEPT_FRAMES = 2000
 TOO_SLOW = 1013
+GOING_AWAY = 1001
 
 
 async def follow(place: Place, channel: Channel, head: Head, receive: Receive, send: Send) -> None:
@@ -56,6 +62,16 @@ async def follow(place: Place, channel: Channel, head: Head, receive: Receive, s
         for token in marks.pop("token", ()):
             check_token(token, service.setup.secrets["token"], now=at)
         outcome = service.perform(channel.verb, marks, call, None)
+        plan, patches = place.stage.scripts.of_feed(
+            head.headers,
+            [task.id for task in outcome.tasks],
+            family=provider.name,
+            channel=channel.name,
+            request=lambda: request_json(request),
+        )
+    except UserError as error:
+        await _turn_away(send, 400, orjson.dumps({"error": str(error)}))
+        return
     except (Refused, Unreadable) as problem:
         refused = (
             problem if isinstance(problem, Refused) else Refused("request-invalid", {"violation.text": str(problem)})
@@ -64,7 +80,12 @@ async def follow(place: Place, channel: Channel, head: Head, receive: Receive, s
         dress(scope, place, head)
         await _refuse(place, channel, head, refused, scope, send)
         return
-    connection = Connection(place, channel, head, service, outcome, send)
+    if plan is not None and plan.refuse is not None:
+        page = gateway(plan.refuse)
+        await _turn_away(send, plan.refuse, page.body, page.headers)
+        _keep_refusal(place, channel, head, page, at, plan.rules)
+        return
+    connection = Connection(place, channel, head, service, outcome, send, plan, patches)
     await connection.run(receive)
     exchange(
         place.stage,
@@ -82,14 +103,27 @@ async def follow(place: Place, channel: Channel, head: Head, receive: Receive, s
         response_body=b"",
         frames=tuple(connection.frames),
         tasks=tuple(connection.tasks),
+        rules=() if plan is None else plan.rules,
     )
 
 
 class Connection:
     """What one client follows, what waits to be sent to it, and when it ends."""
 
-    def __init__(self, place: Place, channel: Channel, head: Head, service: Service, outcome: Any, send: Send) -> None:
+    def __init__(
+        self,
+        place: Place,
+        channel: Channel,
+        head: Head,
+        service: Service,
+        outcome: Any,
+        send: Send,
+        plan: FeedPlan | None = None,
+        patches: Sequence[PatchAction] = (),
+    ) -> None:
         self.place, self.channel, self.head, self.service = place, channel, head, service
+        self.plan, self.patches = plan, patches
+        self._latest = 0.0
         self.outcome = outcome
         self.frames: deque[Frame] = deque(maxlen=KEPT_FRAMES)
         self.tasks = [task.id for task in outcome.tasks]
@@ -113,6 +147,8 @@ class Connection:
         try:
             with self.place.stage.pacer.waiting():
                 task = self.outcome.task
+                for sent in () if self.plan is None else self.plan.opened():
+                    self._put_later(sent)
                 self._show("connected", Event("connected", world.now, task))
                 if task is not None and task.finished is not None:
                     self._ends()
@@ -148,8 +184,17 @@ class Connection:
                 problem = answering.Broken("asyncapi.json", message.name, f"{violation.at}: {violation.text}")
                 answering.our_fault(problem, self.place.stage.recorder.problem)
                 continue
+            if self.patches and not message.binary:
+                drawn = patched_message(drawn, self.patches, self.place.served.provider, self.channel, message)
             encoded = message.encode(drawn)
-            self._put(encoded if message.binary else encoded.decode())
+            frame = encoded if message.binary else encoded.decode()
+            if self.plan is None:
+                self._put(frame)
+                continue
+            task = event.task or self.outcome.task
+            end = task is not None and task.finished is not None and name in ("connected", f"task.{task.state}")
+            for sent in self.plan.passed(frame, end=end):
+                self._put_later(sent)
 
     def _scope(self, event: Event) -> Scope:
         scope = self.service.scope(self.outcome, self._call)
@@ -167,10 +212,26 @@ class Connection:
         close = self.channel.verb.options.get("close")
         if close is None or any(task.finished is None for task in self.outcome.tasks) or not self.outcome.tasks:
             return
+        if self.plan is not None:
+            if self.plan.stays_open:
+                return
+            for sent in self.plan.closed():
+                self._put_later(sent)
         delay = close.get("delay", 0)
         seconds = delay if isinstance(delay, int | float) else self.service.runs.delay(delay)
         world = self.place.stage.world
-        world.kernel.schedule(world.now + seconds, lambda _: self._put(int(close.get("code", 1000))))
+        at = max(world.now + seconds, self._latest)
+        world.kernel.schedule(at, lambda _: self._put(int(close.get("code", 1000))))
+        self.place.stage.pacer.stir()
+
+    def _put_later(self, sent: Sent) -> None:
+        """Send what a scenario made of a message, in order, when its time has come."""
+        world = self.place.stage.world
+        self._latest = max(world.now + sent.later, self._latest)
+        if self._latest <= world.now:
+            self._put(sent.data)
+            return
+        world.kernel.schedule(self._latest, lambda _: self._put(sent.data))
         self.place.stage.pacer.stir()
 
     def _put(self, frame: str | bytes | int) -> None:
@@ -187,6 +248,12 @@ class Connection:
         while True:
             while self._unsent:
                 frame = self._unsent.popleft()
+                if frame == DROPPED:
+                    connection = transport_of(self._send)
+                    if connection is not None:
+                        drop(connection)
+                        return
+                    frame = GOING_AWAY
                 if isinstance(frame, int):
                     await self._send({"type": "websocket.close", "code": frame})
                     return
@@ -220,6 +287,34 @@ class Connection:
             self._show("said", Event("said", self.place.stage.now(), self.outcome.task), self.channel.replies)
 
 
+async def _turn_away(send: Send, status: int, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> None:
+    """Answer a handshake with a status instead of the connection."""
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": raw})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _keep_refusal(
+    place: Place, channel: Channel, head: Head, answer: answering.Answer, at: float, rules: tuple[str, ...] = ()
+) -> None:
+    exchange(
+        place.stage,
+        provider=place.served.provider.name,
+        operation=channel.name,
+        at=at,
+        method="GET",
+        host=head.headers.get("host", ""),
+        path=place.path,
+        query=head.query_string,
+        request_headers=head.headers,
+        request_body=b"",
+        status=answer.status,
+        response_headers=answer.headers,
+        response_body=answer.body,
+        rules=rules,
+    )
+
+
 async def _refuse(place: Place, channel: Channel, head: Head, refused: Refused, scope: Scope, send: Send) -> None:
     provider = place.served.provider
     try:
@@ -231,21 +326,5 @@ async def _refuse(place: Place, channel: Channel, head: Head, refused: Refused, 
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.close", "code": entry.close})
     else:
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-        await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": answer.body})
-    exchange(
-        place.stage,
-        provider=provider.name,
-        operation=channel.name,
-        at=scope.at,
-        method="GET",
-        host=head.headers.get("host", ""),
-        path=place.path,
-        query=head.query_string,
-        request_headers=head.headers,
-        request_body=b"",
-        status=answer.status,
-        response_headers=answer.headers,
-        response_body=answer.body,
-    )
+        await _turn_away(send, answer.status, answer.body, answer.headers)
+    _keep_refusal(place, channel, head, answer, scope.at)

@@ -55,7 +55,9 @@ class Hosting:
     def own(self) -> Mapping[str, Workflow]:
         """The user's workflows."""
         folder = self.settings.workflows_dir
-        return {} if folder is None else workflows.load(Path(folder), self.catalogue)
+        graphs = self.settings.workflows
+        given = {id: workflows.make_workflow(id, graph, self.catalogue) for id, graph in graphs.items()}
+        return given if folder is None else {**given, **workflows.load(Path(folder), self.catalogue)}
 
     def workflow(self, id: str, provider: Provider) -> Workflow:
         """Return the hosted workflow of *id*; one that nobody brought runs the provider's first sample."""
@@ -189,7 +191,8 @@ class _Inputs:
         """Return the pixels of those input files that are at hand: results take their size from them."""
         found = {}
         for _, value in images:
-            file = self._service().input(value)
+            key = self.locate(value)
+            file = self._service().input(value) if key is None else self._service().file(key=key)
             if file is not None and file.width is not None and file.height is not None:
                 found[value] = (file.width, file.height)
         return found
@@ -213,7 +216,8 @@ class _Inputs:
         value = value.removesuffix(" [input]").strip()
         if value.startswith("data:"):
             return self._inline(value, task)
-        found = self._service().input(value)
+        # An address is never a name; to find that out would mean to name the results of every task.
+        found = None if "://" in value else self._service().input(value)
         if found is not None:
             return found
         if self._assumed:

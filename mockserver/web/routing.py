@@ -53,6 +53,8 @@ class Router:
             path: percent-decoded.
             raw: as received, without the query.
         """
+        if self._merge and "//" in path:
+            path, raw = re.sub("//+", "/", path), re.sub("//+", "/", raw)
         for mount in self._mounts:
             if mount and not path.startswith(mount):
                 continue
@@ -62,8 +64,6 @@ class Router:
         return None
 
     def _below(self, path: str, raw: str) -> tuple[Route, dict[str, str]] | None:
-        if self._merge and "//" in path:
-            path, raw = re.sub("//+", "/", path), re.sub("//+", "/", raw)
         if self._tail and path.endswith("/") and path != "/":
             path, raw = path[:-1], raw[:-1]
         route = self._static.get(path or "/")

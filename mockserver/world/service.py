@@ -723,9 +723,7 @@ class Service:
                 raise self._refused(thing.kind, "in-use", thing.id, thing.state)
 
     def _in_use(self, thing: Thing) -> bool:
-        return self.lives.used(thing) or any(
-            task.things.get(thing.kind) is thing for task in self.runs.active.values()
-        )
+        return self.lives.used(thing) or any(task.things.get(thing.kind) is thing for task in self.runs.active.values())
 
     def _check_new(self, made: Thing, uses: Mapping[str, Thing]) -> None:
         """Refuse a new thing of which one of its kind's checks holds."""

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from mockserver.errors import Refused, UserError
-from mockserver.provider.model import Part, Present, Step
+from mockserver.provider.model import Kind, Part, Present, Step
+from mockserver.provider.values import text
 from mockserver.world.setup import Order, Work
 from mockserver.world.task import Fault, Outlook
-from tests.world.hosted import EVEN, START, Client, plan, provider
+from tests.world.hosted import EVEN, NAMES, START, Client, plan, provider
 
 
 @pytest.fixture
@@ -185,6 +186,48 @@ def test_a_promised_place_holds_a_file_once_it_was_filled_and_can_be_adopted() -
 
     assert client.do("adopt", of="file", marks=address).file is place
     assert place.size == 5
+
+
+def test_a_place_promised_again_keeps_what_lies_there_until_new_bytes_come() -> None:
+    file = Kind("file", {}, None, {}, options={"key": text("in/{file.name}", NAMES)})
+    named = provider()
+    machine = replace(named.machine, kinds={**named.machine.kinds, "file": file})
+    client = Client(of=replace(named, machine=machine))
+    place = client.do("presign", of="file", marks={"file.name": ["in.png"]}, root="input").file
+    client.do("upload", of="file", marks={"file.key": [place.key], "file.bytes": [Part(b"old", "", "")]})
+
+    again = client.do("presign", of="file", marks={"file.name": ["in.png"]}, root="input").file
+
+    assert (again.key, again.content) == (place.key, b"old")
+
+
+@pytest.mark.parametrize(
+    ("taken", "own", "elsewhere"),
+    [
+        pytest.param("own", "itself", "file-unknown", id="own only"),
+        pytest.param("anywhere", "itself", "a copy", id="own as they are, others copied"),
+        pytest.param("outside", "a copy", "a copy", id="all copied"),
+    ],
+)
+def test_which_addresses_are_adopted_is_the_folders_to_say(taken: str, own: str, elsewhere: str) -> None:
+    client = Client(replace(EVEN, locate=_key))
+    place = client.do("presign", of="file", marks={"file.name": ["in.png"]}, root="input").file
+    client.service.put(place.key, b"bytes", "image/png")
+
+    def adopted(address: str) -> str:
+        try:
+            file = client.do("adopt", of="file", marks={"file.link": [address]}, from_=taken).file
+        except Refused as refused:
+            return refused.condition
+        return "itself" if file is place else "a copy"
+
+    assert adopted(f"https://store/{place.key}") == own
+    assert adopted("https://files.example.com/a.png?x=1") == elsewhere
+    assert adopted("https://store/never.png") == adopted("a.png") == "file-unknown"
+
+
+def _key(address: str) -> str | None:
+    return address.removeprefix("https://store/") if address.startswith("https://store/") else None
 
 
 # --- reading, listing, ownership ---

@@ -1,0 +1,39 @@
+"""The scenarios that come with the package, by name: `fixtures/scenarios/<name>.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mockserver import data
+from mockserver.errors import UserError
+from mockserver.provider.values import nearest
+from mockserver.scenario.model import Scenario
+from mockserver.scenario.reading import ENDINGS, read
+
+
+def files() -> dict[str, Path]:
+    """Return the files of the library by name, sorted."""
+    folder = data.fixtures() / "scenarios"
+    return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix in ENDINGS}
+
+
+def find(name: str) -> Scenario:
+    """Return the scenario of the library with this name, or that of a file, if *name* is the path of one.
+
+    Raises:
+        UserError: there is neither.
+        ScenarioError: the file will not do.
+    """
+    known = files()
+    if name in known:
+        return read(known[name])
+    if Path(name).suffix in ENDINGS:
+        return read(Path(name))
+    hint = nearest(name, known) or f"; known: {', '.join(known)}"
+    raise UserError(f"there is no scenario {name!r}{hint}; or give the path of a .yaml or .json file")
+
+
+def line(scenario: Scenario) -> str:
+    """Return what a scenario is about in one line: the first sentence."""
+    text = " ".join(scenario.about.split())
+    return text.partition(". ")[0].rstrip(".") + "."

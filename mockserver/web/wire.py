@@ -1,0 +1,131 @@
+"""Answers that come late, in pieces, cut off or not at all.
+
+Cutting needs the connection itself, which uvicorn keeps behind `send`; where there is none, as in a test client that
+calls the application directly, the same comes as a `ConnectionResetError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import Receive, Send
+
+from mockserver.scenario.wire import Wire
+from mockserver.web.bodies import Disconnected
+
+if TYPE_CHECKING:
+    from mockserver.web.emulator import Stage
+
+log = logging.getLogger("mockserver")
+
+PATIENCE = 1.0
+"""Real seconds after which the log says that an answer is held, and until when."""
+GOODBYE = 5.0
+"""Real seconds that bytes under way get before a connection is closed."""
+
+
+async def hold(stage: Stage, until: float, *, what: str, receive: Receive) -> None:
+    """Wait for a moment of the world's clock, or until the world begins again.
+
+    Raises:
+        Disconnected: the client did not wait for it.
+    """
+    due: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def come(_: object) -> None:
+        if not due.done():
+            due.set_result(None)
+
+    event = stage.world.kernel.schedule(until, come)
+    stage.held[due] = {"what": what, "since": stage.world.now, "until": until}
+    gone: asyncio.Future[Any] = asyncio.ensure_future(receive())
+    waiting: set[asyncio.Future[Any]] = {due, gone}
+    try:
+        with stage.pacer.waiting():
+            done, _ = await asyncio.wait(waiting, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                moment = datetime.fromtimestamp(until, UTC).isoformat()
+                log.info("%s is held until %s on the world's clock (GET /_mock/held)", what, moment)
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not due.done():
+            raise Disconnected
+    finally:
+        event.cancel()
+        stage.held.pop(due, None)
+        for one in (due, gone):
+            one.cancel()
+
+
+async def respond(
+    stage: Stage, send: Send, receive: Receive, wire: Wire, *, status: int, headers: list[tuple[str, str]], body: bytes,
+    length: int, what: str,
+) -> None:  # fmt: skip
+    """Send an answer as *wire* wants.
+
+    Args:
+        length: of the body, also where none is sent (HEAD).
+
+    Raises:
+        Disconnected: the client did not wait for it.
+    """
+    if wire.delay:
+        await hold(stage, stage.world.now + wire.delay, what=what, receive=receive)
+    if wire.reset or wire.empty or wire.refuse:
+        await cut(send, receive, reset=wire.reset)
+        return
+    if wire.content_type is not None:
+        headers = [pair for pair in headers if pair[0] != "content-type"] + [("content-type", wire.content_type)]
+    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+    promised = max(0, length + wire.wrong_length)
+    if status not in (204, 304):
+        raw.append((b"content-length", str(promised).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    sent = wire.sent(body)
+    within, beyond = sent[:promised], sent[promised:]
+    broken = len(body) > 0 and (len(sent) < len(body) or wire.wrong_length != 0)
+    if wire.dribble is not None:
+        size, every = wire.dribble
+        for start in range(0, len(within) - size, size):
+            await send({"type": "http.response.body", "body": within[start : start + size], "more_body": True})
+            await hold(stage, stage.world.now + every, what=what, receive=receive)
+        within = within[max(0, (len(within) - 1) // size * size) :]
+    await send({"type": "http.response.body", "body": within, "more_body": broken})
+    if broken:
+        transport = transport_of(send)
+        if transport is not None and beyond:
+            transport.write(beyond)
+        await cut(send, receive)
+
+
+async def cut(send: Send, receive: Receive, *, reset: bool = False) -> None:
+    """End the connection: after what was sent, or with a reset."""
+    transport = transport_of(send)
+    if transport is None:
+        raise ConnectionResetError("the scenario cuts the connection here")
+    drop(transport, reset=reset)
+    # The server takes an answer for unfinished unless it has seen the connection end.
+    with suppress(TimeoutError):
+        while (await asyncio.wait_for(receive(), GOODBYE))["type"] != "http.disconnect":
+            pass
+
+
+def drop(transport: Any, *, reset: bool = False) -> None:
+    """Close a connection; with a reset (RST), nothing more of what was sent arrives."""
+    if not reset:
+        transport.close()
+        return
+    held = transport.get_extra_info("socket")
+    if held is not None:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def transport_of(send: Send) -> Any:
+    """Return the connection behind `send`, None where there is none."""
+    return getattr(getattr(send, "__self__", None), "transport", None)

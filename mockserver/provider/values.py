@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mockserver.provider.scope import Scope
-from mockserver.provider.vocabulary import CONDITIONS, FILTERS, FRESH, THING_VALUES, VALUES, Value
+from mockserver.provider.vocabulary import CONDITIONS, FILTERS, FINDINGS, FRESH, THING_VALUES, VALUES, Value
 
 Get = Callable[[Scope], Any]
 
@@ -27,7 +27,7 @@ ALPHABETS = {
     "digits": "0123456789",
     "letters": "abcdefghijklmnopqrstuvwxyz",
 }
-FACTS = frozenset(fact for facts in CONDITIONS.values() for fact in facts)
+FACTS = FINDINGS | {fact for facts in CONDITIONS.values() for fact in facts}
 OF_NULL = ("json", "python", "python-type")
 """Filters that write null too."""
 _PLACE = re.compile(r"\{([^{}]+)\}")
@@ -210,7 +210,9 @@ _SUBJECTS: dict[str, Get] = {
     "failure": _failure,
     **{
         name: _slot(name)
-        for name in ("call", "queue", "link", "error", "problem", "page", "event", "connection", "preview")
+        for name in (
+            "call", "queue", "link", "error", "problem", "page", "event", "connection", "preview", "catalogue", "member"
+        )  # fmt: skip
     },
 }
 

@@ -52,6 +52,7 @@ VALUES = _table(
     "call.at moment !",
     "call.operation text !",
     "call.status count",
+    "call.query json #",
     "task.id text = !",
     "task.client text =",
     "task.priority number = !",
@@ -75,6 +76,9 @@ VALUES = _table(
     "task.graph json = #",
     "task.targets json =",
     "task.request json = #",
+    "task.cached json",
+    "task.executed json",
+    "task.node_ids json =",
     "node.id text !",
     "node.class text !",
     "node.title text !",
@@ -83,6 +87,9 @@ VALUES = _table(
     "node.step count !",
     "node.steps count !",
     "node.dependents json",
+    "node.sampler boolean !",
+    "node.text text",
+    "node.inputs json",
     "file.id text",
     "file.name text !",
     "file.folder text !",
@@ -98,6 +105,12 @@ VALUES = _table(
     "file.height count",
     "file.size count",
     "file.bytes bytes",
+    "file.created moment !",
+    "file.given text",
+    "file.path text !",
+    "file.below text",
+    "file.parts json",
+    "file.ui text",
     "file.url text !",
     "file.link text !",
     "file.upload_link text !",
@@ -123,9 +136,12 @@ VALUES = _table(
     "page.offset count",
     "page.cursor text",
     "page.sort text",
+    "page.by text",
     "page.total count !",
     "page.more boolean !",
     "changed.any boolean !",
+    "catalogue.classes json",
+    "member.value json",
     "event.at moment !",
     "connection.id text !",
     "connection.said json #",
@@ -141,6 +157,12 @@ VALUES = _table(
     "file.preview text",
     "file.channel text",
     "selection.all boolean",
+    "catalogue.class text",
+    "member.key text",
+    "file.to text",
+    "onto.name text",
+    "onto.folder text",
+    "onto.root text",
 )
 
 THING_VALUES = {"id": "text", "state": "state", "created": "moment", "reached": "moment"}
@@ -160,14 +182,15 @@ COLLECTIONS = {
 """Collection -> the subject a loop over it binds. `<kind>s` of machine.json are collections too."""
 
 VERBS = {
-    "submit": {"check", "again", "wait", "lenient"},
+    "submit": {"check", "again", "wait", "lenient", "numbers"},
     "read": {"of", "in", "lenient"},
     "list": {"of", "in", "order", "from", "lenient"},
     "cancel": {"of", "in", "unnamed", "lenient"},
     "delete": {"of", "in", "unnamed", "lenient", "files"},
     "create": {"of", "again"},
     "update": {"of", "answer"},
-    "upload": {"root", "again", "accepts"},
+    "upload": {"root", "again", "accepts", "folders"},
+    "move": {"root", "again"},
     "presign": {"root"},
     "adopt": {"root", "from"},
     "show": set[str](),
@@ -220,9 +243,10 @@ CONDITIONS: dict[str, frozenset[str]] = {
             "violation.type",
             "violation.all",
             "violation.text",
+            "violation.values",
         }
     ),
-    "route-unknown": frozenset({"request.path"}),
+    "route-unknown": frozenset({"request.path", "request.method"}),
     "method-unknown": frozenset({"request.path", "request.method"}),
     "too-many-calls": frozenset({"retry.after"}),
     "too-slow": frozenset(),
@@ -238,13 +262,17 @@ CONDITIONS: dict[str, frozenset[str]] = {
     "file-unknown": frozenset({"file.key", "file.name"}),
     "file-outside": frozenset({"file.name"}),
     "file-exists": frozenset({"file.name"}),
+    "folder-unknown": frozenset({"file.folder"}),
     "link-expired": frozenset({"link.expired", "link.now"}),
     "process-refused": frozenset({"process.problem", "process.code"}),
-    "workflow-invalid": frozenset({"violation.text"}),
+    "workflow-invalid": frozenset(
+        {"violation.text", "problem.name", "node_id", "class_type", "node_title", "shown", "problems.outputs"}
+    ),
     "override-invalid": frozenset({"override.node", "override.input", "override.text"}),
     "version-unknown": frozenset({"workflow.id", "workflow.version"}),
     "node-failed": frozenset({"cause.type", "cause.text"}),
     "input-missing": frozenset({"input.value"}),
+    "input-unreadable": frozenset({"input.value"}),
     "out-of-memory": frozenset({"cause.type", "cause.text"}),
     "timed-out": frozenset(),
 }
@@ -254,8 +282,37 @@ CONDITIONS: dict[str, frozenset[str]] = {
 
 KIND_CONDITIONS = ("unknown", "unnamed", "foreign", "exists", "not-ready", "in-use", "barred", "full", "invalid")
 
-FAILURES = {"node-failed", "input-missing", "out-of-memory", "timed-out", "override-invalid", "workflow-invalid"}
+FAILURES = {
+    "node-failed",
+    "input-missing",
+    "input-unreadable",
+    "out-of-memory",
+    "timed-out",
+    "override-invalid",
+    "workflow-invalid",
+}
 """Conditions that may end a task rather than answer a call."""
+
+FINDINGS = frozenset(
+    {
+        "input_name",
+        "input_config",
+        "input_type",
+        "received_value",
+        "received_text",
+        "received_type",
+        "linked_node",
+        "limit",
+        "choices",
+        "custom_text",
+        "cycle",
+        "cycle_nodes",
+        "exception_message",
+        "exception_type",
+        "traceback",
+    }
+)
+"""Facts of what the graph check finds, beside those of `workflow-invalid`; under the names that ComfyUI gives them."""
 
 FILTERS = {"lower", "json", "python", "python-type", "hex", "comma", "lines", "flat", "and"}
 FRESH = {"hex", "HEX", "base32", "base64", "digits", "letters", "uuid", "ulid", "snowflake", "counter"}

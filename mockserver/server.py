@@ -14,13 +14,15 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.errors import MockServerError, UserError
 from mockserver.settings import Settings
 from mockserver.web.app import create_app
+from mockserver.web.emulator import WORLD
 
 READY_PATH = "/_mock/ready"
 PATIENCE = 10.0
@@ -93,19 +95,28 @@ class _Server(uvicorn.Server):
     """uvicorn, with a word when the application really answers, and a quiet end."""
 
     def __init__(self, settings: Settings, listener: socket.socket, *, ready: Callable[[], None]) -> None:
-        config = uvicorn.Config(
-            create_app(settings),
-            ws="websockets-sansio",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            # The application writes its own: dates on the wire follow the world's clock.
-            date_header=False,
-            timeout_graceful_shutdown=LAST_WORDS,  # type: ignore[arg-type]  # any number of seconds works
-        )
-        super().__init__(config)
+        self._app = create_app(settings)
+        super().__init__(_config(self._app))
+        self._settings = settings
         self._address = listener.getsockname()
         self._ready = ready
+        self._app.emulator.listen = self._open_port
+
+    async def _open_port(self, world: str, provider: str, port: int) -> _Port:
+        listener = _listen(replace(self._settings, port=port))
+        config = _config(_ByPort(self._app, world, provider))
+        config.load()
+
+        def connect() -> asyncio.Protocol:
+            state = self.lifespan.state
+            made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn itself does
+                config=config, server_state=self.server_state, app_state=state
+            )
+            return made
+
+        server = await asyncio.get_running_loop().create_server(connect, sock=listener, backlog=config.backlog)
+        self.servers.append(server)
+        return _Port(self, config, server, listener.getsockname()[1])
 
     async def main_loop(self) -> None:
         await asyncio.to_thread(_ask_ready, *self._address[:2])
@@ -116,6 +127,46 @@ class _Server(uvicorn.Server):
         # Calls that are cut short now are no errors worth a traceback.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         await super().shutdown(sockets)
+
+
+class _Port:
+    """A port of its own for one provider in one world; its connections belong to the server as all others do."""
+
+    def __init__(self, owner: _Server, config: uvicorn.Config, server: asyncio.Server, port: int) -> None:
+        self.port = port
+        self._owner, self._config, self._server = owner, config, server
+
+    def close(self) -> None:
+        """Listen no longer, and close its connections."""
+        self._server.close()
+        self._owner.servers.remove(self._server)
+        for connection in list(self._owner.server_state.connections):
+            if connection.config is self._config:
+                connection.shutdown()
+
+
+class _ByPort:
+    """The application, told by whose port its connections come."""
+
+    def __init__(self, app: ASGIApp, world: str, provider: str) -> None:
+        self._app, self._at = app, (world, provider)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[WORLD] = self._at
+        await self._app(scope, receive, send)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        ws="websockets-sansio",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        # The application writes its own: dates on the wire follow the world's clock.
+        date_header=False,
+        timeout_graceful_shutdown=LAST_WORDS,  # type: ignore[arg-type]  # any number of seconds works
+    )
 
 
 def _ask_ready(host: str, port: int) -> None:

@@ -71,12 +71,18 @@ class Settings:
     """Scenarios in force from the start: names of the library, or paths of files."""
     fails: tuple[str, ...] = ()
     """Errors of the catalogue that every call or task they fit meets."""
+    max_worlds: int = 1000
+    """How many worlds beside the main one there may be at once."""
+    world_idle: float = 600.0
+    """Real seconds after which a world that nobody uses is dropped; the main one never is."""
     results_dir: Path | None = None
     """Also write every result into this folder."""
 
     def __post_init__(self) -> None:
         _require(0 <= self.port <= 65535, "port", self.port, "a number from 0 (a free port) to 65535")
         _require(self.rate >= 0 and math.isfinite(self.rate), "clock rate", self.rate, "0 (by hand), 1 (real) or more")
+        _require(self.max_worlds >= 0, "number of worlds", self.max_worlds, "0 or more")
+        _require(self.world_idle > 0, "idle time of worlds", self.world_idle, "above 0")
         _require(self.slots is None or self.slots >= 1, "slots", self.slots, "at least 1")
         _require(self.start is None or self.start >= 0, "start", self.start, "a moment of 1970 or later")
         for folder in (self.schemas_dir, self.workflows_dir):

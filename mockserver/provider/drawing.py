@@ -93,7 +93,7 @@ class Drawer:
         if "contentSchema" in schema:
             return self._inside(schema, at_hand)
         if "x-value" in schema:
-            return self._value(schema)
+            return self._value(schema) if "properties" not in schema else self._completed(schema, at_hand)
         if "x-each" in schema:
             return self._each(schema)
         if "prefixItems" in schema:
@@ -147,6 +147,21 @@ class Drawer:
             for one, name in zip(gets, names, strict=True)
         ]
         return written[0] if len(written) == 1 else _first(written)
+
+    def _completed(self, schema: Located, at_hand: str) -> Draw:
+        """Compile a document shown with members of our own laid over it; a member that is `false` never shows."""
+        base = self._value(schema)
+        over = self._object(schema, at_hand)
+        hidden = [name for name, member in schema["properties"].items() if member is False]
+
+        def draw(scope: Scope) -> Any:
+            found, drawn = base(scope), over(scope)
+            if drawn is NOTHING or not (found is NOTHING or isinstance(found, dict)):
+                return NOTHING
+            kept = {} if found is NOTHING else {name: value for name, value in found.items() if name not in hidden}
+            return {**kept, **drawn}
+
+        return draw
 
     def notation(self, schema: Located, name: str) -> notation.Notation:
         """Return how the value *name* is written and read by *schema*; refuse what does not fit its kind."""

@@ -67,6 +67,8 @@ def notation(kind: str, types: tuple[str, ...], form: str | None) -> Notation | 
         return Notation(_count, _same)
     if form == "numbers-as-text":
         return Notation(numbers_as_text, _same)
+    if kind == "number" and form == "double":
+        return Notation(_same, _point)
     if kind in ("number", "count"):
         if first == "string":
             return Notation(decimal_text, _number)
@@ -267,6 +269,14 @@ def _number(value: Any) -> Any:
     try:
         return float(value) if any(sign in value for sign in ".eE") else int(value)
     except ValueError:
+        raise Unreadable(f"{value!r} is no number") from None
+
+
+def _point(value: Any) -> Any:
+    """Read a number, or a text of one, as one with a point: `"7"` as 7.0."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
         raise Unreadable(f"{value!r} is no number") from None
 
 

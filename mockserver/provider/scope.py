@@ -30,11 +30,15 @@ class Links(Protocol):
 class Call:
     """One call or connection: `id` is drawn from machine.json's `call.id`, `at` is Unix seconds of its arrival."""
 
-    __slots__ = ("at", "chance", "id", "operation", "status")
+    __slots__ = ("at", "chance", "folder", "id", "operation", "query", "status")
 
     def __init__(self, *, at: float, operation: str, chance: Chance, id: str = "") -> None:
         self.at, self.operation, self.chance, self.id = at, operation, chance, id
         self.status: int | None = None
+        self.query: Mapping[str, str] = {}
+        """As the client wrote it; the first of several."""
+        self.folder = ""
+        """The folder of files it asks about."""
 
 
 class Link:
@@ -49,13 +53,15 @@ class Link:
 class Page:
     """How a list is cut, as asked and as shown; `total` counts before cutting."""
 
-    __slots__ = ("cursor", "limit", "more", "offset", "sort", "total")
+    __slots__ = ("by", "cursor", "limit", "more", "offset", "sort", "total")
 
     def __init__(self) -> None:
         self.limit: int | None = None
         self.offset: int | None = None
         self.cursor: Any = None
         self.sort: str | None = None
+        self.by: str | None = None
+        """The value name it is sorted by."""
         self.total = 0
         self.more = False
 
@@ -66,6 +72,7 @@ class Scope:
     __slots__ = (
         "at",
         "call",
+        "catalogue",
         "changed",
         "check",
         "connection",
@@ -79,6 +86,7 @@ class Scope:
         "link",
         "links",
         "lists",
+        "member",
         "node",
         "page",
         "preview",
@@ -115,6 +123,10 @@ class Scope:
         self.event: Any = None
         self.connection: Any = None
         self.preview: Any = None
+        self.catalogue: Any = None
+        """Looks up node classes: `classes` of those that the call names, or of all."""
+        self.member: Any = None
+        """The member of a thing's document that the call names: its `value`."""
         self.queue: Any = None
         """The provider's waiting lines: `waiting` and `total` counts."""
         self.changed: Any = None

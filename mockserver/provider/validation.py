@@ -7,7 +7,7 @@ Every violation carries a stable rule id: `request-schema-required`, `answer-sch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -79,8 +79,12 @@ class Validators:
         return broken
 
 
-def facts_of(violation: Violation, count: int = 1) -> dict[str, Any]:
-    """Return a violation as facts for the texts of errors.json."""
+def facts_of(violation: Violation, count: int = 1, values: Sequence[Any] = ()) -> dict[str, Any]:
+    """Return a violation as facts for the texts of errors.json.
+
+    Args:
+        values: what was found wherever this rule is broken, where that is known.
+    """
     got = violation.got
     return {
         "violation.at": violation.at,
@@ -94,6 +98,7 @@ def facts_of(violation: Violation, count: int = 1) -> dict[str, Any]:
         "violation.count": len(violation.keys) or count,
         "violation.type": json_type(got),
         "violation.text": violation.text,
+        "violation.values": list(values) or [got],
     }
 
 

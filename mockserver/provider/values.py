@@ -181,7 +181,9 @@ def _file(scope: Scope) -> Any:
         return next(iter(scope.node.files), None)
     if scope.task is None:
         return None
-    return next(iter(scope.task.files), None)
+    # What was only looked at on the way is no result if there is another.
+    files = scope.task.files
+    return next((file for file in files if file.root != "temp"), None) or next(iter(files), None)
 
 
 def _failure(scope: Scope) -> Any:
@@ -263,6 +265,21 @@ def _expires(_: str) -> Get:
     return get
 
 
+def _below(_: str) -> Get:
+    """The path of a file below the folder that the call asks about."""
+
+    def get(scope: Scope) -> Any:
+        file, folder = _file(scope), "" if scope.call is None else scope.call.folder
+        return None if file is None else file.path.removeprefix(f"{folder}/")
+
+    return get
+
+
+def _parts(name: str) -> Get:
+    below = _below(name)
+    return lambda scope: None if (path := below(scope)) is None else [path, *path.split("/")]
+
+
 def _changed(_: str) -> Get:
     return lambda scope: scope.changed
 
@@ -273,6 +290,8 @@ _SPECIAL: dict[str, Callable[[str], Get]] = {
     "file.upload_link": _upload,
     "link.expires": _expires,
     "changed.any": _changed,
+    "file.below": _below,
+    "file.parts": _parts,
 }
 _SPECIAL_SUBJECTS: dict[str, Callable[[str], Get]] = {"after": _after, "server": _server}
 

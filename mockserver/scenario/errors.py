@@ -83,9 +83,13 @@ def failure_for(provider: Provider, error: str | None, *usual: str) -> str | Non
     return next((name for name in usual if name in provider.failures), names[0] if names else None)
 
 
-def facts_for(entry: Refusal, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return facts for every text of *entry*, as far as they are *known*, else such as may stand there."""
-    facts: dict[str, Any] = {}
+def facts_for(entry: Refusal, known: Mapping[str, Any], kinds: Iterable[str] = ()) -> dict[str, Any]:
+    """Return facts for every text of *entry*, as far as they are *known*, else such as may stand there.
+
+    Args:
+        kinds: kinds of things that a text of a planned entry may speak of by id.
+    """
+    facts: dict[str, Any] = {f"{kind}.id": TEXT for kind in kinds} if entry.planned else {}
     for word in entry.conditions:
         for fact in facts_of_condition(word):
             facts[fact] = known.get(fact, _FACTS.get(fact, TEXT))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,14 @@ def meta_schema() -> Any:
     return json.loads((data.schemas() / "_meta" / "scenario.schema.json").read_text("utf-8"))
 
 
+@functools.cache
+def _quick() -> Callable[[Json], bool]:
+    return conditions.fits(meta_schema())
+
+
 def _judge(document: Json, name: str) -> None:
+    if _quick()(document):
+        return
     errors = list(Draft202012Validator(meta_schema()).iter_errors(document))
     if not errors:
         return

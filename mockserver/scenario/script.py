@@ -316,7 +316,8 @@ def _reply(active: _Active, do: AnswerAction, call: CallFacts) -> Reply | None:
     entry = errors.refusal_for(call.provider, call.operation, error, anywhere=active.rule.when.pointed)
     if entry is not None:
         given = do.status if do.error is not None else None
-        return Reply(entry=entry, facts=errors.facts_for(entry, known), status=given, headers=headers, body=do.body)
+        facts = errors.facts_for(entry, known, call.provider.machine.kinds)
+        return Reply(entry=entry, facts=facts, status=given, headers=headers, body=do.body)
     if isinstance(error, int):
         status = status or error
     return None if status is None else Reply(status=status, headers=headers, body=do.body)

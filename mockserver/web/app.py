@@ -18,7 +18,7 @@ from mockserver.web import calls, feeds
 from mockserver.web.bodies import Disconnected
 from mockserver.web.calls import Done, Head, common_headers
 from mockserver.web.control import control
-from mockserver.web.emulator import Emulator, Place, exchange
+from mockserver.web.emulator import WORLD, Emulator, Place, exchange
 from mockserver.web.wire import respond
 
 log = logging.getLogger("mockserver")
@@ -30,9 +30,16 @@ PREFLIGHT = (
 )
 
 
-def create_app(settings: Settings) -> ASGIApp:
-    """Return the application; raise `UserError` or `SchemaFolderError` where *settings* or a folder will not do."""
-    return Application(Emulator(settings))
+def create_app(settings: Settings, *, leaps: bool = False) -> Application:
+    """Return the application.
+
+    Args:
+        leaps: time jumps to what a caller waits for, so that an answer or feed that is held never blocks its caller.
+
+    Raises:
+        UserError, SchemaFolderError: *settings* or a folder will not do.
+    """
+    return Application(Emulator(settings, leaps=leaps))
 
 
 class Application:
@@ -53,7 +60,7 @@ class Application:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
         raw = scope.get("raw_path", path.encode()).decode("latin-1").partition("?")[0]
-        place = self.emulator.place(host.lower(), path, raw)
+        place = self.emulator.place(host.lower(), path, raw, scope.get(WORLD))
         head = Head(scope.get("method", "GET"), headers, scope["query_string"].decode("latin-1"), _base(scope, host))
         if scope["type"] == "websocket":
             await self._feed(place, head, receive, send)
@@ -64,7 +71,7 @@ class Application:
 
     async def _call(self, place: Place, head: Head, receive: Receive, send: Send) -> None:
         provider = place.served.store if place.in_store and place.served.store is not None else place.served.provider
-        if head.method == "OPTIONS" and provider.wire.get("cors") and "origin" in head.headers:
+        if head.method == "OPTIONS" and provider.wire.get("cors"):
             wanted = head.headers.get("access-control-request-headers", "*")
             await _respond(send, 204, [*PREFLIGHT, ("access-control-allow-headers", wanted)], b"")
             return
@@ -158,7 +165,7 @@ async def _respond(
 
 
 async def _nowhere(emulator: Emulator, path: str, send: Send) -> None:
-    known = ", ".join(f"/{name}/" for name in emulator.served)
+    known = ", ".join(f"/{name}/" for name in emulator.offer.served)
     text = f"nothing is served at {path}; the providers stand at {known}, the control API at /_mock/\n"
     await _respond(send, 404, [("content-type", "text/plain; charset=utf-8")], text.encode())
 

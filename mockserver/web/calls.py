@@ -202,8 +202,7 @@ def _account(
     procedure = procedure_of(provider, operation.security)
     if procedure is not None:
         signed = SignedRequest(head.method, place.path, tuple(head.query), head.headers, b"", "", "")
-        emulator = place.stage.emulator
-        id = procedure.key(signed, emulator.signing_secrets, place.stage.nonces, now=time.time())
+        id = procedure.key(signed, place.stage.offer.signing_secrets, place.stage.nonces, now=time.time())
         return None if id is None else place.stage.account(place.served, id, header=procedure.header)
     key_given = key_of(provider, operation.security, head.headers, head.query)
     return None if key_given is None else place.stage.account(place.served, key_given)

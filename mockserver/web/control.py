@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver.errors import UserError
 from mockserver.scenario import Script, library, parse
 from mockserver.scenario import fail as make_fail
-from mockserver.web.emulator import MAIN, Emulator, Stage
+from mockserver.web.emulator import MAIN, WORLD, Emulator, Stage
 from mockserver.web.recorder import as_json
 from mockserver.world.parameters import ranges
 from mockserver.world.task import Task
@@ -102,16 +102,16 @@ class _Control:
         self.emulator = emulator
 
     def stage(self, request: Request) -> Stage:
-        id = request.path_params.get("world", MAIN)
-        if id not in self.emulator.stages:
-            raise UserError(f"there is no world {id!r}")
-        stage = self.emulator.stages[id]
+        id = request.path_params.get("world", request.scope.get(WORLD, (MAIN,))[0])
+        stage = self.emulator.find(id)
+        if stage is None:
+            raise UserError(f"there is no world {id!r}: never made, closed, or dropped since nobody used it")
         stage.now()
         return stage
 
     async def ready(self, request: Request) -> Response:
         """Whether the emulator answers, and what it serves."""
-        return _json({"ready": True, "providers": list(self.emulator.served)})
+        return _json({"ready": True, "providers": list(self.emulator.offer.served)})
 
     async def show_clock(self, request: Request) -> Response:
         """The world's moment, its rate, and the moment of the next event."""
@@ -168,7 +168,7 @@ class _Control:
         """What crossed the wire after `since`, as NDJSON; credentials redacted."""
         stage = self.stage(request)
         lines = [
-            orjson.dumps(as_json(self.emulator.secrets.redacted(one))) + b"\n"
+            orjson.dumps(as_json(stage.offer.secrets.redacted(one))) + b"\n"
             for one in stage.recorder.since(_since(request))
         ]
         return Response(b"".join(lines), media_type="application/x-ndjson")
@@ -218,13 +218,21 @@ class _Control:
 
     async def worlds(self, request: Request) -> Response:
         """The worlds there are, by id, each with the addresses of its providers."""
-        return _json({"worlds": [self._world(request, id) for id in self.emulator.stages]})
+        self.emulator.drop_idle()
+        return _json({"worlds": [self._world(request, stage) for stage in self.emulator.stages.values()]})
 
     async def open_world(self, request: Request) -> Response:
-        """Make a world of its own: `{"id", "seed", "start", "rate", "slots", "scenario"}`, all optional."""
+        """Make a world of its own: `{"id", "scenario", "port"}` and all words of a scenario's setting, all optional.
+
+        `scenario` is the name of one or one itself. With `"port": 0` each provider gets a port of its own, where it
+        stands at the root, and `/_mock` there is this world's.
+        """
         raw = await _raw(request)
         wanted = _object(raw) if raw.strip() else {}
-        return _json(self._world(request, self.emulator.open_new(wanted).world.id), 201)
+        stage = self.emulator.open_new(wanted)
+        if "port" in wanted:
+            await self.emulator.open_ports(stage, wanted["port"])
+        return _json(self._world(request, stage), 201)
 
     async def close_world(self, request: Request) -> Response:
         """Drop a world with all that is in it."""
@@ -235,19 +243,24 @@ class _Control:
         self.emulator.close(id)
         return _json({"closed": id})
 
-    def _world(self, request: Request, id: str) -> dict[str, Any]:
-        base = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    def _world(self, request: Request, stage: Stage) -> dict[str, Any]:
+        id, host = stage.world.id, request.headers.get("host", "")
+        base = f"{request.url.scheme}://{host}"
         within = "" if id == MAIN else f"/_mock/w/{id}"
-        return {"id": id, "urls": {name: f"{base}{within}/{name}" for name in self.emulator.served}}
+        urls = {name: f"{base}{within}/{name}" for name in stage.offer.served}
+        name = urlsplit(f"//{host}").hostname or ""
+        name = f"[{name}]" if ":" in name else name
+        urls |= {one: f"{request.url.scheme}://{name}:{listener.port}" for one, listener in stage.ports.items()}
+        return {"id": id, "urls": urls}
 
     async def workflows(self, request: Request) -> Response:
         """The ids of the hosted workflows."""
-        hosting = self.emulator.hosting
+        hosting = self.stage(request).offer.hosting
         return _json({"workflows": sorted({*hosting.samples, *hosting.own})})
 
     async def workflow(self, request: Request) -> Response:
         """What a call may set in a hosted workflow: by node and input its type, default, range and choices."""
-        hosting, id = self.emulator.hosting, request.path_params["id"]
+        hosting, id = self.stage(request).offer.hosting, request.path_params["id"]
         found = hosting.own.get(id) or hosting.samples.get(id)
         if found is None:
             raise UserError(f"no hosted workflow {id!r}; known: {', '.join(sorted({*hosting.samples, *hosting.own}))}")

@@ -7,27 +7,30 @@ does is in `calls.py`, what a WebSocket does in `feeds.py`.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
 
-from mockserver.errors import Refused, UserError
+from mockserver.errors import MockServerError, Refused, UserError
 from mockserver.exchange import Exchange
-from mockserver.provider import load
 from mockserver.provider.model import Provider
 from mockserver.provider.scope import Call, Scope
-from mockserver.scenario import Setting, fail, library
+from mockserver.scenario import Scenario, Setting, fail, library
+from mockserver.scenario.names import check as check_names
+from mockserver.scenario.reading import make
 from mockserver.settings import Settings
 from mockserver.storage.objects import Results
 from mockserver.storage.signing import Secret
 from mockserver.web.credentials import Nonces
 from mockserver.web.faults import Scripts
-from mockserver.web.hosting import Hosting, document_of
+from mockserver.web.hosting import document_of
 from mockserver.web.links import FILES, Store
+from mockserver.web.offer import Offer, Served, in_settings, with_setting
 from mockserver.web.push import Pacer
-from mockserver.web.recorder import Recorder, Secrets
-from mockserver.web.routing import Router
+from mockserver.web.recorder import Recorder
 from mockserver.world.chance import Stream, world_key
 from mockserver.world.service import Service
 from mockserver.world.setup import Setup
@@ -36,17 +39,22 @@ from mockserver.world.world import World
 
 MAIN = "main"
 """Id of the world that is always there."""
+WORLD = "mockserver.world"
+"""Key of an ASGI scope: id of the world, and name of the provider, whose own port the connection came by."""
+WORLD_WORDS = ("id", "scenario", "port")
+"""What may be said of a new world beside the words of a setting."""
+MAX_OFFERS = 32
+"""Offers that settings of worlds asked for are kept up to this number; worlds keep theirs anyway."""
+DEFAULT = Setting()
 
 
-@dataclass(frozen=True)
-class Served:
-    """A provider as it is served, with one choice of readings."""
+class Listener(Protocol):
+    """A port of its own."""
 
-    provider: Provider
-    router: Router
-    store: Provider | None
-    store_router: Router | None
-    bucket: str
+    port: int
+
+    def close(self) -> None:
+        """Listen no longer, and close its connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,26 @@ class Stage:
     """One world and what the web keeps beside it: recorder, pacer, stores."""
 
     def __init__(
-        self, emulator: Emulator, id: str, *, start: float, rate: float, seed: int, slots: int | None = None
+        self,
+        emulator: Emulator,
+        id: str,
+        *,
+        offer: Offer,
+        start: float,
+        rate: float,
+        seed: int,
+        slots: int | None = None,
     ) -> None:
         self.emulator = emulator
+        self.offer = offer
         self.slots = slots
+        self.used = 0.0
+        """Real seconds of its latest use."""
+        self.ports: dict[str, Listener] = {}
+        """Provider -> the port of its own that it has in this world."""
         self.recorder = Recorder()
         self.world = World(id, seed=seed, start=start, rate=rate, real=time.monotonic(), setup=self._setup)
-        self.pacer = Pacer(self.world)
+        self.pacer = Pacer(self.world, leaps=emulator.leaps)
         self.nonces = Nonces()
         self.held: dict[asyncio.Future[Any], dict[str, Any]] = {}
         """Answers that wait for this world: what, since when and until which moment, if that is known."""
@@ -102,7 +123,7 @@ class Stage:
 
     def account(self, served: Served, key: str, *, header: str = "Authorization") -> Thing:
         """Return whose key it is; raise `Refused("credentials-wrong")` for a key that is not among those configured."""
-        accounts = self.emulator.accounts
+        accounts = self.offer.accounts
         if accounts and key not in accounts:
             raise Refused("credentials-wrong", {"header.name": header})
         entry = accounts.get(key, {})
@@ -131,9 +152,15 @@ class Stage:
         self.scripts.again()
         self.pacer.stir()
 
+    def end(self) -> None:
+        """Let go of whoever waits for it, and of its ports."""
+        self.reset()
+        for port in self.ports.values():
+            port.close()
+
     def _setup(self, provider: Provider) -> Setup:
         secrets = {"token": self._secret(provider.name, "token")}
-        setup = self.emulator.hosting.setup(
+        setup = self.offer.hosting.setup(
             provider, secrets, self.recorder.problem, lambda: self.world.service(provider)
         )
         slots = setup.slots if self.slots is None else self.slots
@@ -152,83 +179,150 @@ class Stage:
 
 
 class Emulator:
-    """Everything that is served by one server."""
+    """Everything that is served by one server.
 
-    def __init__(self, settings: Settings) -> None:
-        settings = in_setting(settings)
-        self.settings = settings
-        self.hosting = Hosting(settings)
+    Args:
+        leaps: whether time jumps to what a caller waits for, see `Pacer`.
+        real: real seconds; says which worlds are idle.
+    """
+
+    def __init__(
+        self, settings: Settings, *, leaps: bool = False, real: Callable[[], float] = time.monotonic
+    ) -> None:
         self.results = Results()
-        self.accounts: dict[str, Mapping[str, Any]] = {entry["key"]: entry for entry in settings.accounts}
-        self.accounts |= {key: {} for key in settings.api_keys if key not in self.accounts}
-        self.signing_secrets = {key: entry["secret"] for key, entry in self.accounts.items() if "secret" in entry}
-        folders = settings.folders()
-        self.served: dict[str, Served] = {}
-        for name, folder in folders.items():
-            provider = load(folder, name=name, readings=settings.variants.get(name, {}))
-            self.served[name] = self._serve(provider)
-        self.only = next(iter(self.served.values())) if len(self.served) == 1 else None
-        self.by_host: dict[str, tuple[Served, bool]] = {}
-        for served in self.served.values():
-            for host in served.provider.hosts:
-                self.by_host.setdefault(host.lower(), (served, False))
-            if served.store is not None:
-                default = served.store.server.get("bucket", "")
-                for host in served.store.hosts:
-                    self.by_host.setdefault(host.replace(default, served.bucket, 1).lower(), (served, True))
-        self.families = {
-            name: (served.provider,) if served.store is None else (served.provider, served.store)
-            for name, served in self.served.items()
-        }
-        self.secrets = Secrets([served.provider for served in self.served.values()])
+        self.leaps = leaps
+        self.listen: Callable[[str, str, int], Awaitable[Listener]] | None = None
+        """Opens a port (0 for a free one) for one provider in one world; given by whoever owns the sockets."""
+        self._real = real
+        self._looked = real()
+        self._load(settings)
         self.stages: dict[str, Stage] = {}
         self._opened = 0
         self.open(MAIN)
 
+    def _load(self, settings: Settings) -> None:
+        wanted = in_settings(settings)
+        offer = Offer(wanted)
+        self.given, self.settings, self.offer = settings, wanted, offer
+        self._offers: OrderedDict[str, Offer] = OrderedDict()
+
+    def reload(self) -> None:
+        """Load schemas, workflows and scenarios again and begin the main world anew; other worlds keep what they have.
+
+        Raises:
+            MockServerError: a file will not do. Then all stays as it was.
+        """
+        before = (self.given, self.settings, self.offer, self._offers)
+        main = self.stages[MAIN]
+        try:
+            self._load(self.given)
+            self.offer.check()
+            del self.stages[MAIN]
+            self.open(MAIN)
+        except MockServerError:
+            self.given, self.settings, self.offer, self._offers = before
+            self.stages[MAIN] = main
+            raise
+        main.end()
+        # The main world stays the first.
+        self.stages = {MAIN: self.stages.pop(MAIN), **self.stages}
+
     def open_new(self, wanted: Mapping[str, Any]) -> Stage:
         """Make a world of its own, as the control API asks; what it does not say is as the scenario or server has it.
+
+        Args:
+            wanted: words of a scenario's `setting`; `id`; and `scenario`, a name or the scenario itself.
+                Ports are opened afterwards, see `open_ports`.
 
         Raises:
             UserError: *wanted* cannot be obeyed. Then there is no new world.
         """
-        known = {"id": str, "seed": int, "start": int | float, "rate": int | float, "slots": int, "scenario": str}
-        for name, value in wanted.items():
-            if name not in known or not isinstance(value, known[name]) or isinstance(value, bool):
-                raise UserError(f"a world takes {', '.join(known)}; got {name!r}: {value!r}")
-        scenario = self.stages[MAIN].scripts.find(wanted["scenario"]) if "scenario" in wanted else None
-        setting = Setting() if scenario is None else scenario.setting
-        given: dict[str, Any] = {
-            "seed": setting.seed,
-            "start": setting.start,
-            "rate": setting.rate,
-            "slots": setting.slots,
-        }
-        given |= {name: wanted[name] for name in given if name in wanted}
+        own = {name: value for name, value in wanted.items() if name not in WORLD_WORDS}
+        id, named = wanted.get("id"), wanted.get("scenario")
+        if not isinstance(id, str | None):
+            raise UserError(f"id is {id!r}; a text is needed")
+        self.drop_idle()
+        if len(self.stages) > self.settings.max_worlds:
+            raise UserError(
+                f"there are {self.settings.max_worlds} worlds already; DELETE one at /_mock/worlds/ID, wait until one "
+                f"has been idle for {self.settings.world_idle:g} s, or start the server with a larger --max-worlds"
+            )
         self._opened += 1
-        stage = self.open(wanted.get("id", f"w{self._opened}"), **given)
+        id = f"w{self._opened}" if id is None else id
+        said = make({"setting": own}, "world").setting if own else Setting()
+        scenario = None
+        if isinstance(named, Mapping):
+            scenario = make(dict(named), id)
+        elif named is not None:
+            scenario = self.stages[MAIN].scripts.find(str(named))
+        setting = said if scenario is None else _over(said, scenario.setting)
+        check_names(Scenario(name="world", setting=setting), self.offer.families)
+        stage = self.open(id, setting)
+        if scenario is not None:
+            try:
+                stage.scripts.put(scenario)
+            except UserError:
+                self.close(id)
+                raise
+        return stage
+
+    async def open_ports(self, stage: Stage, wanted: Any) -> None:
+        """Open ports for a world's providers, each at its root.
+
+        Args:
+            wanted: 0 for a free one each, a number where one provider is served, or numbers by provider.
+
+        Raises:
+            UserError: they cannot be opened. Then the world is closed.
+        """
+        names = list(stage.offer.served)
+        ports = wanted
+        if type(wanted) is int and (wanted == 0 or len(names) == 1):
+            ports = dict.fromkeys(names, wanted)
         try:
-            for one in [] if scenario is None else [scenario]:
-                stage.scripts.put(one)
+            if self.listen is None:
+                raise UserError("ports are opened by a server; this emulator runs without one")
+            if not isinstance(ports, Mapping) or any(
+                name not in names or type(port) is not int or not 0 <= port <= 65535 for name, port in ports.items()
+            ):
+                raise UserError(
+                    f'port is {wanted!r}; give 0 for a free one each, or {{"{names[0]}": 0}} by provider; '
+                    f"served here: {', '.join(names)}"
+                )
+            for name, port in ports.items():
+                stage.ports[name] = await self.listen(stage.world.id, name, port)
         except UserError:
             self.close(stage.world.id)
             raise
+
+    def find(self, id: str) -> Stage | None:
+        """Return a world by its id, and note that it is used; None if there is none, or it was idle for too long."""
+        stage = self.stages.get(id)
+        if stage is None:
+            return None
+        now = self._real()
+        if self._idle(stage, now):
+            self.close(id)
+            return None
+        stage.used = now
         return stage
 
-    def close(self, id: str) -> None:
-        """Drop a world; whoever waits for it is let go."""
-        stage = self.stages.pop(id)
-        stage.reset()
+    def drop_idle(self) -> None:
+        """Drop the worlds that nobody has used for long."""
+        now = self._real()
+        # Making many worlds must not look at all of them each time, unless there is no room.
+        if now - self._looked < self.settings.world_idle / 10 and len(self.stages) <= self.settings.max_worlds:
+            return
+        self._looked = now
+        for id in [stage.world.id for stage in self.stages.values() if self._idle(stage, now)]:
+            self.close(id)
 
-    def open(
-        self,
-        id: str,
-        *,
-        start: float | None = None,
-        rate: float | None = None,
-        seed: int | None = None,
-        slots: int | None = None,
-    ) -> Stage:
-        """Make the world *id*, with the settings of the server where nothing else is said."""
+    def close(self, id: str) -> None:
+        """Drop a world; whoever waits for it is let go, and its port closed."""
+        self.stages.pop(id).end()
+
+    def open(self, id: str, setting: Setting = DEFAULT) -> Stage:
+        """Make the world *id*, with the settings of the server where *setting* says nothing."""
         if id in self.stages:
             raise UserError(f"there is a world {id!r} already")
         if not id.replace("-", "").replace("_", "").isalnum():
@@ -237,11 +331,13 @@ class Emulator:
         stage = Stage(
             self,
             id,
-            start=settings.start_moment() if start is None else start,
-            rate=settings.rate if rate is None else rate,
-            seed=settings.seed if seed is None else seed,
-            slots=slots,
+            offer=self._offer(setting),
+            start=settings.start_moment() if setting.start is None else setting.start,
+            rate=settings.rate if setting.rate is None else setting.rate,
+            seed=settings.seed if setting.seed is None else setting.seed,
+            slots=setting.slots,
         )
+        stage.used = self._real()
         for name in settings.scenarios:
             stage.scripts.put(library.find(name))
         for error in settings.fails:
@@ -249,27 +345,34 @@ class Emulator:
         self.stages[id] = stage
         return stage
 
-    def place(self, host: str, path: str, raw: str) -> Place | None:
-        """Find world, provider and remaining path; None where nothing is served."""
-        stage, prefix = self.stages[MAIN], ""
+    def place(self, host: str, path: str, raw: str, at: tuple[str, str] | None = None) -> Place | None:
+        """Find world, provider and remaining path; None where nothing is served.
+
+        Args:
+            at: world and provider whose own port the request came by.
+        """
+        world, prefix = MAIN if at is None else at[0], ""
         if path.startswith("/_mock/w/"):
-            id, _, _ = path[9:].partition("/")
-            found = self.stages.get(id)
-            if found is None:
-                return None
-            stage, prefix = found, f"/_mock/w/{id}"
+            world, _, _ = path[9:].partition("/")
+            prefix = f"/_mock/w/{world}"
             path, raw = path[len(prefix) :] or "/", raw[len(prefix) :] or "/"
-        named = self.by_host.get(host) or self.by_host.get(host.partition(":")[0])
+        stage = self.find(world)
+        if stage is None:
+            return None
+        offer = stage.offer
+        named = offer.by_host.get(host) or offer.by_host.get(host.partition(":")[0])
         if named is not None and not prefix:
             served, in_store = named
             return Place(stage, served, path, raw, "", in_store, True)
         first = path[1:].partition("/")[0]
-        chosen = self.served.get(first)
-        if chosen is not None:
+        chosen = offer.served.get(first)
+        if at is not None and not prefix:
+            chosen = offer.served[at[1]]
+        elif chosen is not None:
             mount = f"/{first}"
             prefix, path, raw = prefix + mount, path[len(mount) :] or "/", raw[len(mount) :] or "/"
-        elif self.only is not None:
-            chosen = self.only
+        elif offer.only is not None:
+            chosen = offer.only
         else:
             return None
         files = f"{FILES}/{chosen.bucket}" if chosen.bucket else None
@@ -277,38 +380,29 @@ class Emulator:
             return Place(stage, chosen, path[len(files) :], raw[len(files) :], prefix, True, False)
         return Place(stage, chosen, path, raw, prefix, False, False)
 
-    def _serve(self, provider: Provider) -> Served:
-        kind = provider.machine.kinds.get("file")
-        name = kind.options.get("store") if kind is not None else None
-        if kind is None or name is None:
-            return Served(provider, Router(provider), None, None, "")
-        folder = self.settings.schemas_dir / "_stores" / name
-        if not folder.is_dir():
-            folder = self.settings.schemas_dir.parent / "schemas" / "_stores" / name
-        store = load(folder, name=name)
-        return Served(provider, Router(provider), store, Router(store), kind.options.get("bucket", provider.name))
-
-
-def in_setting(settings: Settings) -> Settings:
-    """Return *settings* with what the setting of a scenario says where they say nothing themselves.
-
-    Raises:
-        UserError: there is no such scenario, or it will not do.
-    """
-    for name in settings.scenarios:
-        setting = library.find(name).setting
-        variants = {**{one: dict(readings) for one, readings in setting.variants.items()}, **settings.variants}
-        settings = replace(
-            settings,
-            variants=variants,
-            seed=settings.seed if settings.seed or setting.seed is None else setting.seed,
-            start=setting.start if settings.start is None else settings.start,
-            slots=setting.slots if settings.slots is None else settings.slots,
-            rate=settings.rate if settings.rate != 1 or setting.rate is None else setting.rate,
-            accounts=settings.accounts or setting.accounts,
-            workflows={**setting.workflows, **settings.workflows},
+    def _idle(self, stage: Stage, now: float) -> bool:
+        return (
+            stage.world.id != MAIN and now - stage.used > self.settings.world_idle and not stage.pacer.busy
         )
-    return settings
+
+    def _offer(self, setting: Setting) -> Offer:
+        """Return the server's offer, or one changed by *setting*, made at its first use."""
+        if not (setting.variants or setting.accounts or setting.workflows):
+            return self.offer
+        key = json.dumps([setting.variants, setting.accounts, setting.workflows], sort_keys=True)
+        if key not in self._offers:
+            offer = Offer(with_setting(self.settings, setting))
+            offer.check()
+            self._offers[key] = offer
+            while len(self._offers) > MAX_OFFERS:
+                self._offers.popitem(last=False)
+        return self._offers[key]
+
+
+def _over(said: Setting, base: Setting) -> Setting:
+    """Return *base* with what is *said* instead."""
+    given = {one.name: getattr(said, one.name) for one in fields(said)}
+    return replace(base, **{name: value for name, value in given.items() if value not in (None, {}, ())})
 
 
 def exchange(

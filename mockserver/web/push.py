@@ -14,21 +14,40 @@ from contextlib import contextmanager, suppress
 
 from mockserver.world.world import World
 
+LET_GO = 5
+"""Turns of the event loop that a woken task needs at most to be done with what it was woken for."""
 
 class Pacer:
-    """Keeps one world in step with real time while somebody waits for it."""
+    """Keeps one world in step with real time while somebody waits for it.
 
-    def __init__(self, world: World, real: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        leaps: time jumps from event to event while somebody waits, instead of passing. For ways in where the caller's
+            own thread would have to turn the clock, and waits.
+    """
+
+    def __init__(self, world: World, real: Callable[[], float] = time.monotonic, *, leaps: bool = False) -> None:
+        self.leaps = leaps
         self._world = world
         self._real = real
-        self._waiting = 0
+        self._waiting: dict[object, Callable[[], bool]] = {}
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._looks: dict[object, Callable[[], None]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Keep the world going while the block lasts."""
-        self._waiting += 1
+    def waiting(self, wants: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Keep the world going while the block lasts.
+
+        Args:
+            wants: whether something is still to come, for the sake of which time may leap.
+        """
+        key = object()
+        self._waiting[key] = wants
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
         else:
@@ -36,19 +55,39 @@ class Pacer:
         try:
             yield
         finally:
-            self._waiting -= 1
+            del self._waiting[key]
             self._stirred.set()
 
+    @contextmanager
+    def watching(self, look: Callable[[], None]) -> Iterator[None]:
+        """Have *look* called whenever something may have happened, while the block lasts."""
+        key = object()
+        self._looks[key] = look
+        try:
+            yield
+        finally:
+            del self._looks[key]
+
     def stir(self) -> None:
-        """Look again: the clock was turned, or something new is due."""
+        """Look again: the clock was turned, something new is due, or something crossed the wire."""
         self._stirred.set()
+        for look in tuple(self._looks.values()):
+            look()
 
     async def _run(self) -> None:
         while self._waiting:
             self._stirred.clear()
             real = self._real()
             self._world.catch_up(real)
+            for look in tuple(self._looks.values()):
+                look()
+            if self.leaps:
+                # Whoever heard of the latest event goes first: it may be all that was waited for.
+                for _ in range(LET_GO):
+                    await asyncio.sleep(0)
+                if any(wants() for wants in tuple(self._waiting.values())) and self._world.jump_to_next(self._real()):
+                    continue
             due = self._world.due()
-            wait = math.inf if due is None else self._world.clock.real_until(due, real)
+            wait = math.inf if due is None else self._world.clock.real_until(due, self._real())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stirred.wait(), None if math.isinf(wait) else wait)

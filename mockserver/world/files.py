@@ -64,6 +64,7 @@ class File:
         "created",
         "extension",
         "folder",
+        "given",
         "height",
         "id",
         "index",
@@ -79,6 +80,7 @@ class File:
         "runs",
         "source",
         "task",
+        "ui",
         "width",
     )
 
@@ -111,6 +113,10 @@ class File:
         """Whose result it is; with `planned` and `index` the recipe it is drawn from."""
         self.planned: PlannedNode | None = None
         self.index = 0
+        self.given: str | None = None
+        """The name as the client wrote it, with folders and all."""
+        self.ui: str | None = None
+        """Key of the node's output under which ComfyUI lists it."""
 
     @property
     def node(self) -> str | None:
@@ -121,6 +127,11 @@ class File:
     def size(self) -> int | None:
         """Bytes of an upload; None for what is drawn elsewhere."""
         return None if self.content is None else len(self.content)
+
+    @property
+    def path(self) -> str:
+        """Folder and name."""
+        return f"{self.folder}/{self.name}" if self.folder else self.name
 
     @property
     def bytes(self) -> bytes | None:
@@ -213,6 +224,32 @@ class Shelf:
             if oldest is newest:
                 return
             self.remove(oldest)
+
+
+def normal(path: str) -> str | None:
+    """Return *path* without `.`, `..` and needless slashes; None where it is absolute or leaves the root."""
+    if path.startswith("/") or "\0" in path:
+        return None
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def annotated(name: str, root: str) -> tuple[str, str]:
+    """Return name and root of a file that a graph or client names: `a.png [temp]` stands for `a.png` in `temp`.
+
+    Source: ComfyUI's `folder_paths.annotated_filepath`.
+    """
+    for other in ("output", "input", "temp"):
+        if name.endswith(f" [{other}]"):
+            return name.removesuffix(f" [{other}]"), other
+    return name, root
 
 
 def by_root(texts: Any, root: str) -> Any:

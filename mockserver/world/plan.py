@@ -68,6 +68,10 @@ class PlannedNode:
     """Seconds it usually takes."""
     sampler: bool = False
     """Reports each step, and previews where asked."""
+    pushes: int = 0
+    """So many pictures it sends to the client as they are, instead of writing files."""
+    size: Size = (0, 0)
+    """Pixels of the pictures it works on; 0 where it is neither sampler nor sends any."""
 
 
 @dataclass(frozen=True)
@@ -398,6 +402,8 @@ _OUTPUTS: Mapping[str, tuple[_Writes, ...]] = {
     "VAESave": (_MODEL,),
 }
 
+_PUSHING = frozenset({"SaveImageWebsocket"})
+
 # `format` of SaveAudioAdvanced and SaveImageAdvanced.
 _FORMATS: Mapping[tuple[str, Any], _Writes] = {
     ("SaveAudioAdvanced", "mp3"): _MP3,
@@ -449,6 +455,8 @@ class _Planner:
                     before,
                     cost,
                     self._is_sampler(each),
+                    self._pushes(each) if each in outputs else 0,
+                    self._pictures(each)[0] if self._is_sampler(each) or self._class(each) in _PUSHING else (0, 0),
                 )
             )
             before += steps
@@ -540,7 +548,7 @@ class _Planner:
 
     def _steps(self, each: str) -> int:
         if not self._is_sampler(each):
-            return 1
+            return max(1, self._pushes(each))
         steps = self._integer(each, "steps", _MOST_STEPS)
         if steps is None:
             scheduler = self._source(each, "sigmas")
@@ -564,6 +572,12 @@ class _Planner:
         return 0.1
 
     # pictures
+
+    def _pushes(self, each: str) -> int:
+        return self._pictures(each)[1] if self._class(each) in _PUSHING else 0
+
+    def _pictures(self, each: str) -> tuple[Size, int]:
+        return self._shape(each) or (UNKNOWN_SIZE, 1)
 
     def _outputs(self, each: str) -> tuple[OutputSpec, ...]:
         name = self._class(each)

@@ -7,23 +7,27 @@ kernel.
 
 from __future__ import annotations
 
+import posixpath
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.errors import UserError
 from mockserver.provider.model import Kind, Provider, QueueRule, Refusal, Step
 from mockserver.provider.scope import Call, Scope
 from mockserver.world.chance import Stream
 from mockserver.world.events import Callback, Event, QueueLength, Watch, Watches
-from mockserver.world.files import File, by_root
+from mockserver.world.files import File, by_root, normal
 from mockserver.world.journal import NO_FACTS, Journal
 from mockserver.world.kernel import Due, Kernel
 from mockserver.world.line import Line
 from mockserver.world.setup import Setup, Turn
 from mockserver.world.task import FINE, Failure, Fault, Node, Standing, Task, Tick, next_boundary, ticks
 from mockserver.world.things import Collection, Thing, reader
+
+if TYPE_CHECKING:
+    from mockserver.world.plan import OutputSpec, PlannedNode
 
 # Results made for looks are kept for this many tasks: who polls a finished task looks again.
 _RESULTS_KEPT = 1024
@@ -164,11 +168,12 @@ class Runs:
     def lost(self, task: Task) -> bool:
         return task.outlook.lost_after is not None and task.created + task.outlook.lost_after <= self.now
 
-    def forget(self, task: Task, *, keep_files: bool = False) -> None:
+    def forget(self, task: Task, *, keep_files: bool = False, tell: bool = True) -> None:
         """Remove a task from what clients see; one that waits leaves its line, one that runs runs on.
 
         Args:
             keep_files: whether its results can still be had, as far as memory allows.
+            tell: whether those who watch hear that a line is shorter; of several at once only the last need be told.
         """
         if keep_files and task.started is not None:
             self._results_of(task)
@@ -183,7 +188,8 @@ class Runs:
         if line is not None and task.key in line:
             line.leave(task.key)
             self._stop(task)
-            self._tell("queue.changed", line=line)
+            if tell:
+                self._tell("queue.changed", line=line)
 
     def _expire(self) -> None:
         finished = self.finished
@@ -419,7 +425,7 @@ class Runs:
         work = None if self.setup.recall is None else self.setup.recall(task)
         if work is None:
             return
-        task.plan, task.cached_nodes = work.plan, work.cached
+        task.plan, task.cached_nodes, task.kept = work.plan, work.cached, work.kept
         if task.outlook.duration is None:
             task.duration = self.setup.duration(task.plan, self.stream("run", task.number)) * task.outlook.factor
 
@@ -507,6 +513,13 @@ class Runs:
                 for node, value in task.images
                 if self.setup.resolve_input(task, value) is None
             ]
+        if task.images and self.setup.readable is not None:
+            faults += [
+                Fault("input-unreadable", {"input.value": value}, node)
+                for node, value in task.images
+                if not self.setup.readable(task, value)
+            ]
+        faults += [_outside(node) for node in task.plan.nodes if any(_leaves(output) for output in node.outputs)]
         task.images = ()
         found: list[tuple[Standing, Fault | _Leads]] = [(_place_of(fault, task), fault) for fault in faults]
         step = self._kind.states[task.state].on.get("cancel")
@@ -580,6 +593,10 @@ class Runs:
             return tuple([file for _, file in files])
         return tuple([file for index, file in files if index < made])
 
+    def files_at(self, task: Task, index: int) -> list[File]:
+        """Return the files of one node of a run, by its index."""
+        return [file for at, file in self._results_of(task) if at == index]
+
     def result(self, *, key: str | None = None, place: tuple[str, str, str] | None = None) -> File | None:
         """Return the result with this key, or at this root, folder and name, if it exists by now."""
         for _ in range(2):
@@ -613,7 +630,8 @@ class Runs:
         if name is not None:
             file.name = name
         elif file.task is not None:
-            file.name = f"{file.prefix}_{counter:05}_.{file.extension}"
+            prefix = (file.prefix or "").replace("%batch_num%", str(file.index))
+            file.name = f"{prefix}_{counter:05}_.{file.extension}"
         # Ids and keys may hold the name, so they come after it.
         file.id = self._file_text(file, "id", number)
         place = "/".join(part for part in (file.root, file.folder, file.name) if part)
@@ -642,8 +660,9 @@ class Runs:
         if task.number not in self._listed and self.tasks.get(task.id) is task:
             self._listed.add(task.number)
             for _, file in files:
-                self._by_key[file.key] = task
-                self._by_place[_place(file)] = task
+                if file.task is task:
+                    self._by_key[file.key] = task
+                    self._by_place[_place(file)] = task
         return files
 
     def _made(self, task: Task) -> Iterator[tuple[int, File]]:
@@ -651,6 +670,9 @@ class Runs:
             return
         counters = iter(task.counters)
         for index, node in enumerate(task.plan.nodes):
+            if node.id in task.kept:
+                yield from ((index, file) for file in task.kept[node.id])
+                continue
             for place, output in enumerate(node.outputs):
                 if not output.extension:
                     continue
@@ -668,7 +690,7 @@ class Runs:
         file.task, file.planned, file.account = task, node, task.account
         file.media, file.extension = output.media, output.extension
         file.width, file.height = output.width or None, output.height or None
-        file.label = self.label(task, node.id)
+        file.label, file.ui = self.label(task, node.id), output.ui or None
         prefix = output.prefix if "%" not in output.prefix else _filled(output.prefix, file)
         file.folder, _, file.prefix = prefix.strip("/").rpartition("/")
         if output.root == "temp":
@@ -685,10 +707,12 @@ class Runs:
         reached = len(task.plan.nodes) if cut is None else cut.made
         counters = []
         for index in range(reached):
+            if task.plan.nodes[index].id in task.kept:
+                continue
             for place, output in enumerate(task.plan.nodes[index].outputs):
                 if not output.extension:
                     continue
-                counters.append(self._first_number(task, index, place) if self._counts(output.root) else 1)
+                counters.append(self._first_number(task, index, place) if self.counts(output.root) else 1)
         while len(self._counters) > _COUNTERS_KEPT:
             self._counters.popitem(last=False)
         task.counters = tuple(counters)
@@ -701,7 +725,7 @@ class Runs:
         self._counters[stem] = first + task.plan.nodes[index].outputs[place].count - 1
         return first
 
-    def _counts(self, root: str) -> bool:
+    def counts(self, root: str) -> bool:
         """Return whether names of files of *root* show a counter; found out by trying, once."""
         counts = self._counting.get(root)
         if counts is None:
@@ -725,6 +749,23 @@ class Runs:
                     del self._by_place[_place(file)]
             self._listed.discard(task.number)
         self._results.pop(task.number, None)
+
+
+def _leaves(output: OutputSpec) -> bool:
+    """Whether a prefix leads out of the folder of outputs."""
+    return output.root == "output" and normal(output.prefix) is None
+
+
+def _outside(node: PlannedNode) -> Fault:
+    """Return how a run ends at a node that would write outside. Source: ComfyUI's `get_save_image_path`."""
+    prefix = next(output.prefix for output in node.outputs if _leaves(output))
+    folder = "/ComfyUI/output"
+    text = (
+        "**** ERROR: Saving image outside the output folder is not allowed."
+        f"\n full_output_folder: {posixpath.normpath(posixpath.join(folder, posixpath.dirname(prefix)))}"
+        f"\n         output_dir: {folder}\n         commonpath: {posixpath.commonpath([folder, posixpath.normpath(posixpath.join(folder, prefix))])}"
+    )
+    return Fault("node-failed", {"cause.type": "Exception", "cause.text": text}, node.id)
 
 
 def _place(file: File) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from mockserver.errors import Refused
 from mockserver.provider.model import NOTHING, Json, Kind, Marks, Part, Provider, Verb
 from mockserver.provider.scope import Call, Link, Page, Scope
 from mockserver.world.events import Callback, Event, QueueLength, Watch
-from mockserver.world.files import File, Shelf, extension_of, media_of
+from mockserver.world.files import File, Shelf, annotated, extension_of, media_of, normal
 from mockserver.world.journal import Journal
 from mockserver.world.kernel import Kernel
 from mockserver.world.lives import Lives
@@ -52,6 +52,33 @@ class Outcome:
     """`follow`: the client whose tasks are followed."""
     follows_all: bool = False
     """`follow`: neither a task nor a client was named."""
+    resumed: Task | None = None
+    """`follow`: the client's task that runs already."""
+    check: Any = None
+    """`submit`: what the check of the graph found, though some of it may run."""
+    classes: str | None = None
+    """The node class that the call names."""
+    member: Member | None = None
+    shown: tuple[str | None, str | None] = (None, None)
+    """`download`: the preview and the channel asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The member of a thing's document that a call names."""
+
+    value: Json
+
+
+class _Classes:
+    """The node classes a call asks for, looked up when drawn."""
+
+    def __init__(self, find: Callable[[str | None], Any], name: str | None) -> None:
+        self._find, self._name = find, name
+
+    @property
+    def classes(self) -> Any:
+        return self._find(self._name)
 
 
 class Service:
@@ -69,6 +96,8 @@ class Service:
         self._journal = journal
         self._submitted = 0
         self._calls = 0
+        self._folders: set[tuple[str, str]] = set()
+        """Root and path of the folders that uploads have made."""
         self._conditions: set[str] | None = None
         self._facts: dict[str, Mapping[str, Any]] = {}
 
@@ -96,14 +125,18 @@ class Service:
             scope.things, scope.lists = outcome.things, outcome.lists
             scope.file, scope.files = outcome.file, outcome.files
             scope.page, scope.link, scope.changed = outcome.page, outcome.link, outcome.changed
+            scope.check, scope.member = outcome.check, outcome.member
             if isinstance(outcome.task, Task):
                 scope.queue = self.runs.queue(outcome.task)
+            if self.setup.catalogue is not None:
+                scope.catalogue = _Classes(self.setup.catalogue, outcome.classes)
         return scope
 
     def refusal_scope(self, refused: Refused, call: Call, account: Thing | None = None) -> Scope:
         """Return what the texts of a refusal are drawn from: the facts, and what they speak of by id."""
         scope = self._bare_scope(call)
         scope.facts = refused.facts
+        scope.check = refused.facts.get("check")
         scope.things = {} if account is None else {"account": account}
         for name, value in refused.facts.items():
             kind, _, attribute = name.partition(".")
@@ -210,6 +243,8 @@ class Service:
         if before is not None and asked.verb.options.get("again") == "refuse":
             raise self._refused("task", "exists", before.id, before.state)
         number = self.runs.tasks.made + 1
+        # Where refused calls count too, this one has its number whatever becomes of it.
+        priority = self._priority(marks) if asked.verb.options.get("numbers") == "all" else None
         order = Order(
             graph=_first(marks, "task.graph"),
             targets=_given_list(marks, "task.targets"),
@@ -235,7 +270,7 @@ class Service:
             account=asked.account,
             things=things,
             request=asked.document,
-            priority=self._priority(marks),
+            priority=self._priority(marks) if priority is None else priority,
             client=None if client is None else str(client),
             extra=_first(marks, "task.extra"),
             overrides=order.overrides,
@@ -245,10 +280,16 @@ class Service:
             images=work.images,
             cached=work.cached,
         )
+        outcome.check = work.check
         task.front, task.new_seeds = bool(_first(marks, "task.front")), order.new_seeds
         task.id = id or self._new_id(task)
         self.runs.submit(task, self._operation_facts(asked.call))
         outcome.task, outcome.tasks, outcome.changed = task, (task,), True
+
+    def skip_number(self, verb: Verb, marks: Marks) -> None:
+        """Count a submit that was refused before it was performed, where the verb counts these too."""
+        if verb.options.get("numbers") == "all" and _first(marks, "task.priority") is None:
+            self._submitted += 1
 
     def _read(self, asked: _Asked, outcome: Outcome) -> None:
         kind = asked.verb.of
@@ -265,16 +306,19 @@ class Service:
         else:
             outcome.things[kind] = self._one_thing(asked, id)
             outcome.lists[kind] = (outcome.things[kind],)
+            key = _first(asked.marks, "member.key")
+            if key is not None:
+                outcome.member = Member(outcome.things[kind].document.get(key))
 
     def _list(self, asked: _Asked, outcome: Outcome) -> None:
         kind, page = asked.verb.of, outcome.page
         page.limit = _first(asked.marks, "page.limit")
         page.offset = _first(asked.marks, "page.offset")
         page.cursor = _text(_first(asked.marks, "page.cursor")) or None
-        page.sort = _first(asked.marks, "page.sort")
+        page.sort, page.by = _first(asked.marks, "page.sort"), _first(asked.marks, "page.by")
         from_end = asked.verb.options.get("from") == "end"
         if kind == "file":
-            mine = [file for file in self.uploads if file.account is None or file.account is asked.account]
+            mine = self._listed_files(asked)
             outcome.files = mine
             page.total = len(mine)
         elif kind == "task":
@@ -299,11 +343,17 @@ class Service:
         _show_tasks(outcome, tasks)
 
     def _delete(self, asked: _Asked, outcome: Outcome) -> None:
+        if asked.verb.of == "file":
+            file = self._one_file(asked)
+            self._journal_verb(asked, [file.path])
+            self.uploads.remove(file)
+            outcome.changed = True
+            return
         if asked.verb.of == "task":
             tasks = [task for task in self._named_tasks(asked) if self._in_states(task, asked)]
             for task in tasks:
                 self._journal_verb(asked, (), task.id)
-                self.runs.forget(task, keep_files=asked.verb.options.get("files") == "keep")
+                self.runs.forget(task, keep_files=asked.verb.options.get("files") == "keep", tell=task is tasks[-1])
             outcome.changed = bool(tasks)
             _show_tasks(outcome, tasks)
             return
@@ -340,7 +390,9 @@ class Service:
         thing = self._one_thing(asked, _text(_first(asked.marks, f"{kind}.id")))
         before = thing.copy()
         self._journal_verb(asked, [thing.id])
-        self.lives.change(thing, _merged(thing.document, asked.document))
+        key = _first(asked.marks, "member.key")
+        change = asked.document if key is None else {str(key): _first(asked.marks, "member.value")}
+        self.lives.change(thing, _merged(thing.document, change))
         shown = before if asked.verb.options.get("answer") == "before" else thing
         outcome.things[kind], outcome.lists[kind] = shown, (shown,)
         outcome.changed = before.document != thing.document
@@ -389,8 +441,15 @@ class Service:
         root = _text(_first(marks, "file.root")) or asked.verb.options.get("root") or "output"
         folder = _text(_first(marks, "file.folder")).strip("/")
         name, key, id = (_text(_first(marks, f"file.{part}")) for part in ("name", "key", "id"))
-        if _escapes(f"{folder}/{name}"):
+        path = _text(_first(marks, "file.path"))
+        outcome.shown = (_first(marks, "file.preview"), _first(marks, "file.channel"))
+        if path:
+            folder, _, name = self._path(path).rpartition("/")
+        elif _escapes(f"{folder}/{name}"):
             raise Refused("file-outside", {"file.name": name})
+        else:
+            name, root = annotated(name, root)
+            name = name.rpartition("/")[2]
         file = self.file(id=id or None, key=key or None, place=(root, folder, name) if name else None)
         if file is None:
             raise Refused("file-unknown", {"file.key": key or id, "file.name": name})
@@ -402,10 +461,34 @@ class Service:
         tasks = [self._one_task(asked, id) for id in ids]
         outcome.tasks = tasks
         outcome.task = tasks[0] if len(tasks) == 1 else None
+        connection = self.provider.machine.kinds.get("connection")
+        if outcome.client is None and not ids and connection is not None and "*" in connection.id:
+            # It names no client, so it is one of its own.
+            outcome.client = connection.id["*"](Scope(at=self.now, call=asked.call))
         outcome.follows_all = not ids and outcome.client is None
+        if outcome.client is not None:
+            outcome.resumed = next((task for task in self.runs.running.values() if task.client == outcome.client), None)
+
+    def _move(self, asked: _Asked, outcome: Outcome) -> None:
+        file = self._one_file(asked)
+        path = self._path(_text(_first(asked.marks, "file.to")))
+        folder, _, name = path.rpartition("/")
+        before = self.uploads.find(place=(file.root, folder, name))
+        if before is not None and asked.verb.options.get("again") == "refuse":
+            if not _first(asked.marks, "file.overwrite"):
+                raise Refused("file-exists", {"file.name": name})
+        self._journal_verb(asked, [file.path, path])
+        self.uploads.remove(file)
+        file.folder, file.name, file.key = folder, name, f"{file.root}/{path}"
+        file.extension = extension_of(name, None)
+        file.media = media_of(file.extension)
+        self._make_folders(file)
+        self.uploads.add(file)
+        outcome.file, outcome.files, outcome.changed = file, (file,), True
 
     def _nothing(self, asked: _Asked, outcome: Outcome) -> None:
-        """`show` selects nothing; `remember` is the connection's own."""
+        """`show` selects no thing; `remember` is the connection's own."""
+        outcome.classes = _first(asked.marks, "catalogue.class")
 
     # files
 
@@ -423,8 +506,9 @@ class Service:
 
     def input(self, value: str) -> File | None:
         """Return the input file that a graph names: by id, key, or name with its folder."""
-        folder, _, name = value.removesuffix(" [input]").strip("/").rpartition("/")
-        return self.file(id=value) or self.file(key=value) or self.file(place=("input", folder, name))
+        path, root = annotated(value, "input")
+        folder, _, name = path.strip("/").rpartition("/")
+        return self.file(id=value) or self.file(key=value) or self.file(place=(root, folder, name))
 
     def put(self, key: str, content: bytes, media: str | None = None) -> File:
         """Fill a promised place with the bytes a client sent there.
@@ -442,8 +526,13 @@ class Service:
     def _kept(self, asked: _Asked, part: Any) -> File:
         content = part.content if isinstance(part, Part) else bytes(part)
         name = _text(_first(asked.marks, "file.name")) or (part.filename if isinstance(part, Part) else "")
-        file = self._new_file(asked, name=name, media=part.media if isinstance(part, Part) else None)
-        if _escapes(f"{file.folder}/{file.name}"):
+        path = _text(_first(asked.marks, "file.path"))
+        if not name and not path and self._condition("file", "unnamed"):
+            raise self._refused("file", "unnamed", "", UNKNOWN)
+        file = self._new_file(asked, name=path or name, media=part.media if isinstance(part, Part) else None)
+        if asked.verb.options.get("folders") is not None:
+            self._place(asked, file, path or name)
+        elif _escapes(f"{file.folder}/{file.name}"):
             raise Refused("file-outside", {"file.name": name})
         file.content = content
         again = asked.verb.options.get("again", "replace")
@@ -454,10 +543,70 @@ class Service:
             if again == "number":
                 same = self._numbered(file)
                 if same is not None:
+                    same.given = file.given
                     return same
-        self.uploads.add(file)
+        if not _first(asked.marks, "file.unwritten"):
+            self._make_folders(file)
+            self.uploads.add(file)
         self._journal_verb(asked, [file.key], size=len(content))
         return file
+
+    def _place(self, asked: _Asked, file: File, name: str) -> None:
+        """Put *file* where its name leads, below the folder given; that folder is made, others must be there.
+
+        Source: ComfyUI's `image_upload`, and its user data.
+        """
+        inside = normal(_text(_first(asked.marks, "file.folder")))
+        path = None if inside is None else normal(f"{inside}/{name.lstrip('/')}".lstrip("/"))
+        if inside is None or path is None:
+            raise Refused("file-outside", {"file.name": name})
+        file.folder, _, file.name = path.rpartition("/")
+        file.given = name.lstrip("/")
+        if asked.verb.options["folders"] == "known" and file.folder != inside:
+            if (file.root, file.folder) not in self._folders:
+                raise Refused("folder-unknown", {"file.folder": file.folder})
+        file.extension = extension_of(file.name, None)
+        file.media = media_of(file.extension)
+        file.key = f"{file.root}/{path}"
+
+    def _make_folders(self, file: File) -> None:
+        parts = file.folder.split("/") if file.folder else []
+        self._folders.update((file.root, "/".join(parts[:count])) for count in range(1, len(parts) + 1))
+
+    def _path(self, path: str) -> str:
+        found = normal(path)
+        if not found:
+            raise Refused("file-outside", {"file.name": path})
+        return found
+
+    def _one_file(self, asked: _Asked) -> File:
+        """Return the upload at the path a call names."""
+        path = self._path(_text(_first(asked.marks, "file.path")))
+        folder, _, name = path.rpartition("/")
+        root = _text(_first(asked.marks, "file.root")) or asked.verb.options.get("root") or "input"
+        file = self.uploads.find(place=(root, folder, name))
+        if file is None:
+            raise Refused("file-unknown", {"file.key": path, "file.name": name})
+        return file
+
+    def _listed_files(self, asked: _Asked) -> list[File]:
+        """Return the caller's uploads, of one root or folder where that is asked for, in the order of their paths."""
+        mine = [file for file in self.uploads if file.account is None or file.account is asked.account]
+        root = _first(asked.marks, "file.root") or asked.verb.options.get("root")
+        if root is not None:
+            mine = [file for file in mine if file.root == root]
+        if "file.folder" not in asked.marks and root is None:
+            return mine
+        folder = normal(_text(_first(asked.marks, "file.folder")).strip("/"))
+        if folder is None:
+            raise Refused("file-outside", {"file.name": _text(_first(asked.marks, "file.folder"))})
+        asked.call.folder = folder
+        if folder and (root, folder) not in self._folders:
+            raise Refused("folder-unknown", {"file.folder": folder})
+        deep = bool(_first(asked.marks, "selection.deep"))
+        below = f"{folder}/" if folder else ""
+        found = [file for file in mine if file.folder == folder or (deep and file.folder.startswith(below))]
+        return sorted(found, key=lambda file: file.path)
 
     def _copied(self, asked: _Asked, address: str, own: File | None) -> File | None:
         """Keep a copy of what lies at *address*, *own* or elsewhere; None where the address cannot be one."""
@@ -479,12 +628,17 @@ class Service:
                 return before
             number += 1
             file.name = f"{stem} ({number}).{extension}" if dot else f"{original} ({number})"
+            if file.given is not None:
+                file.given = "".join([*file.given.rpartition("/")[:2], file.name])
         file.key = "/".join(part for part in (file.root, file.folder, file.name) if part)
         return None
 
     def _new_file(self, asked: _Asked, *, name: str, media: str | None) -> File:
         root = _text(_first(asked.marks, "file.root")) or asked.verb.options.get("root") or "input"
         given = _text(_first(asked.marks, "file.media")) or media or None
+        kind = self.provider.machine.kinds.get("file")
+        if kind is not None and kind.options.get("media") == "name":
+            given = None
         self.uploads.made += 1
         file = File(self.runs, root=root, created=self.now)
         file.number, file.account = self.uploads.made, asked.account
@@ -541,7 +695,7 @@ class Service:
                 and all(_fits(task, read, values) for read, values in filters)
             )
         ]
-        order = _order(asked.verb.options.get("order"), page.sort)
+        order = _order(asked.verb.options.get("order"), page.sort, page.by)
         return ordered(found, order) if order and "task.id" not in asked.marks else found
 
     def _candidates(self, states: Sequence[str] | None) -> Iterable[Task]:
@@ -628,7 +782,13 @@ class Service:
         return used
 
     def _chosen(self, kind: str, wanted: Mapping[str, Json], ids: Sequence[str], account: Thing | None) -> Thing:
-        """Return the thing a submit uses: of several named by id, the least busy of the caller's own, else of all."""
+        """Return the thing a submit uses: of several named by id, the least busy of the caller's own, else of all.
+
+        Where a call names it in two ways, the mark that stands first in the request's schema decides.
+        """
+        by_id = f"{kind}.id"
+        if ids and next(iter(wanted)) != by_id:
+            ids, wanted = (), {name: value for name, value in wanted.items() if name != by_id}
         if ids:
             found = [thing for id in ids if (thing := self.lives.find(kind, id, account)) is not None]
         else:
@@ -795,6 +955,7 @@ _VERBS: dict[str, Callable[[Service, _Asked, Outcome], None]] = {
     "presign": Service._presign,
     "adopt": Service._adopt,
     "download": Service._download,
+    "move": Service._move,
     "follow": Service._follow,
     "show": Service._nothing,
     "remember": Service._nothing,
@@ -838,8 +999,10 @@ def _fits(thing: Any, read: Callable[[Any], Any], values: set[str]) -> bool:
     return str(read(thing)) in values
 
 
-def _order(option: Any, sort: str | None) -> list[str]:
+def _order(option: Any, sort: str | None, by: str | None = None) -> list[str]:
     names = [option] if isinstance(option, str) else list(option or ())
+    if by is not None:
+        names = [f"-{by}" if names and names[0].startswith("-") else by]
     if sort == "asc":
         return [name.removeprefix("-") for name in names]
     if sort == "desc":

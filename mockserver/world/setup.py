@@ -14,6 +14,7 @@ from mockserver.provider.model import Json, Present
 from mockserver.provider.scope import Chance
 
 if TYPE_CHECKING:
+    from mockserver.world.files import File
     from mockserver.world.task import Outlook, Plan, Task
     from mockserver.world.things import Thing
 
@@ -49,6 +50,10 @@ class Work:
     """Input files the graph names: node id and the value given there."""
     cached: frozenset[str] = frozenset()
     """Ids of the plan's nodes whose results are kept from before."""
+    kept: Mapping[str, Sequence[File]] = field(default_factory=dict)
+    """Id of a cached node -> the files it wrote when it ran."""
+    check: Any = None
+    """What a check of the graph found, though some of it may run: its `nodes` are drawn as `check.nodes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +90,16 @@ class Setup:
     """Decides at its submit what will go wrong with a task."""
     resolve_input: Callable[[Task, str], Any] | None = None
     """Finds an input file by the value a graph names; None means it is missing. Without it, none is ever missing."""
+    readable: Callable[[Task, str], bool] | None = None
+    """Whether the input file that a graph names is what its loader reads."""
     recall: Callable[[Task], Work | None] | None = None
     """Plans a run that begins around what earlier runs have left; None where they left nothing of use."""
     remember: Callable[[Task], None] | None = None
     """Told of every run that has ended, so that later ones may use its results."""
     label: Callable[[Task, str], str | None] | None = None
     """Gives the name under which an output node is published, `""` for one that is not; None where none are named."""
+    catalogue: Callable[[str | None], Any] | None = None
+    """Gives node classes as `/object_info` shows them, by name: all, or the named one if there is such."""
     locate: Callable[[str], str | None] | None = None
     """Reads the key of a file out of an address a client gives."""
     present: Mapping[str, Sequence[Present]] = field(default_factory=dict)

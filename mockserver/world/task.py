@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Moments near 2e9 s have a resolution of 0.24 us; a look at the very moment of a step must see the step done.
 _RESOLUTION = 5e-7
+# Stands for what came over a link, which only a real run has.
+_OPAQUE = "..."
 # A run that has not ended is never whole: 100 percent means the end.
 _NEVER_WHOLE = 1 - 1e-9
 
@@ -128,6 +130,7 @@ class Task:
         "id",
         "images",
         "inputs",
+        "kept",
         "key",
         "line_id",
         "new_seeds",
@@ -164,6 +167,7 @@ class Task:
         targets: Sequence[str] | None = None,
         images: Sequence[tuple[str, str]] = (),
         cached: frozenset[str] = frozenset(),
+        kept: Mapping[str, Sequence[File]] | None = None,
     ) -> None:
         self.runs = runs
         self.number = number
@@ -184,6 +188,8 @@ class Task:
         self.images = images
         """Input files its graph names, as node id and value; emptied once they were looked for."""
         self.cached_nodes = cached
+        self.kept: Mapping[str, Sequence[File]] = kept or {}
+        """Id of a cached node -> the files it wrote when it ran."""
         self._graph = graph
         self.created = created
         self.started: float | None = None
@@ -285,6 +291,23 @@ class Task:
         return self.runs.files_of(self, self.standing(self.runs.now).made)
 
     @property
+    def node_ids(self) -> list[str]:
+        """The ids of its graph's nodes, as the graph has them."""
+        graph = self.graph
+        return list(graph) if isinstance(graph, Mapping) else [node.id for node in self.plan.nodes]
+
+    @property
+    def cached(self) -> list[str]:
+        """The nodes whose results were kept from before, as the graph has them."""
+        return [id for id in self.node_ids if id in self.cached_nodes] if self.cached_nodes else []
+
+    @property
+    def executed(self) -> list[str]:
+        """The nodes that have run to their end by now."""
+        ended = self.standing(self.runs.now).ended
+        return [node.id for node in self.plan.nodes[:ended] if node.id not in self.cached_nodes]
+
+    @property
     def events(self) -> list[Event]:
         """What was told of its run so far: its states, and between them its nodes."""
         now = self.runs.now
@@ -374,11 +397,16 @@ def ticks(task: Task, *, after: float = -1.0) -> Iterator[Tick]:
 
 
 def _told(task: Task, index: int, node: PlannedNode) -> Iterator[tuple[str, float, Standing]]:
-    shows = any(output.extension for output in node.outputs)
+    shows = any(output.ui or output.extension for output in node.outputs)
     after_it = Standing(node.end, index + 1, index + 1, index + 1, 0)
     if node.id not in task.cached_nodes:
         yield "node.started", node.start, Standing(node.start, index + 1, index, index, 0)
-        if node.steps > 1:
+        for step in range(node.pushes):
+            share = task.plan.share(index, step)
+            standing = Standing(share, index + 1, index, index, step)
+            yield "node.step", share, standing
+            yield "node.preview", share, standing
+        if node.sampler or (node.steps > 1 and not node.pushes):
             for step in range(1, node.steps + 1):
                 share = task.plan.share(index, step)
                 standing = Standing(share, index + 1, index, index, step)
@@ -456,12 +484,34 @@ class Node:
         return self._standing.step if self.index < self._standing.started else 0
 
     @property
+    def sampler(self) -> bool:
+        """Whether it reports each of its steps."""
+        return self.planned.sampler or self.planned.pushes > 0
+
+    @property
     def files(self) -> list[File]:
         """What it wrote, once its end was reached."""
         if self.index >= self._standing.made:
             return []
-        files = self.task.runs.files_of(self.task, self.index + 1)
-        return [file for file in files if file.planned is self.planned]
+        return self.task.runs.files_at(self.task, self.index)
+
+    @property
+    def text(self) -> str | None:
+        """The text it shows, once its end was reached; None for a node that shows none."""
+        if self.index >= self._standing.made or not any(output.kind == "text" for output in self.planned.outputs):
+            return None
+        values = [value[0] for value in self.inputs.values()]
+        return next((str(value) for value in values if value != _OPAQUE), _OPAQUE)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What it was given, each value in a list, as ComfyUI reports it of a node that failed."""
+        graph = self.task.graph
+        node = graph.get(self.id) if isinstance(graph, Mapping) else None
+        given = node.get("inputs") if isinstance(node, Mapping) else None
+        if not isinstance(given, Mapping):
+            return {}
+        return {name: [_OPAQUE if isinstance(value, list) else value] for name, value in given.items()}
 
     def __repr__(self) -> str:
         return f"<node {self.id!r} {self.state}>"

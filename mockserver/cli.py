@@ -149,7 +149,7 @@ def scenarios(name: str | None) -> None:
 @_schemas_option
 @click.pass_context
 def providers(context: click.Context, schemas_dir: Path | None) -> None:
-    """List the providers; `check DIR` checks a folder of your own."""
+    """List the providers; `show NAME` tells all about one, `check DIR` checks a folder of your own."""
     if context.invoked_subcommand is not None:
         return
     from mockserver.provider import load
@@ -159,6 +159,21 @@ def providers(context: click.Context, schemas_dir: Path | None) -> None:
         click.echo(
             f"{name:<12} {provider.title} {provider.version} ({', '.join(provider.hosts) or 'no host of its own'})"
         )
+
+
+@providers.command()
+@click.argument("names", nargs=-1, metavar="[NAME ...]")
+@_schemas_option
+def show(names: tuple[str, ...], schemas_dir: Path | None) -> None:
+    """Tell a provider's operations, states, errors, variants with their readings, and sources; no name means all."""
+    from mockserver.portrait import portrait
+    from mockserver.provider import load
+
+    folders = data.providers(schemas_dir or data.schemas())
+    for name in names:
+        if name not in folders:
+            raise UserError(f"provider {name!r} will not do; it must be one of {', '.join(folders)}")
+    click.echo("\n".join(portrait(load(folders[name], name=name)) for name in names or folders), nl=False)
 
 
 @providers.command()
@@ -219,8 +234,11 @@ def _print_json(document: Any) -> None:
 )
 @click.option("--clock", "rate", default=20.0, show_default=True, metavar="RATE", help="Speed of time.")
 def demo(provider: str | None, out: Path, rate: float) -> None:
-    """Do a provider's main job as a client would: upload, submit, follow, download."""
+    """Do a provider's main job as a client would: upload, submit, follow, download; without a name then all at once."""
     from mockserver import demo as room
 
-    for story in [room.story(provider)] if provider else room.stories().values():
+    story = room.story(provider) if provider else room.main_story()
+    if story is not None:
         room.run(story, into=out / story.parent.name, rate=rate)
+    if provider is None:
+        room.run_together(room.stories(), into=out, rate=rate)

@@ -4,7 +4,8 @@ What is called and what must come back is a *story*: `fixtures/<provider>/demo.j
 documentation. This module tells it: sends, follows, downloads, compares, and shows what happens. A step that does
 not do what the story says ends the demo with `StoryBroken`.
 
-A story has a `title`, the `headers` of every call, and `steps`, each with a `say` and one of five things to `do`:
+A story may be the `main` one, has a `title`, the `headers` of every call, and `steps`, each with a `say` and one of
+five things to `do`:
 
 - `upload`: a picture of `size` as the multipart field `field` of a POST to `path`;
 - `put`: a picture of `size` by PUT to the signed `link`;
@@ -26,6 +27,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,11 @@ def story(provider: str) -> Path:
     return known[provider]
 
 
+def main_story() -> Path | None:
+    """Return the story that is told in full where none is asked for."""
+    return next((file for file in stories().values() if json.loads(file.read_bytes()).get("main")), None)
+
+
 def run(story: Path, *, into: Path, rate: float = RATE, console: Console | None = None) -> list[Path]:
     """Tell *story*, a file in a folder named like its provider, to the end; return the downloaded files.
 
@@ -86,6 +93,52 @@ def run(story: Path, *, into: Path, rate: float = RATE, console: Console | None 
         teller = _Teller(story, server.url, into, console or Console())
         asyncio.run(teller.tell())
     return teller.files
+
+
+def run_together(
+    stories: Mapping[str, Path], *, into: Path, rate: float = RATE, console: Console | None = None
+) -> None:
+    """Tell several stories at once, side by side: one server, one table of bars; *stories* by provider.
+
+    Raises:
+        StoryBroken: a step of one did not do what its story says.
+    """
+    console = console or Console()
+    console.print("[bold]The same on every provider, side by side[/bold]")
+    with (
+        running(Settings(providers=tuple(stories), port=0, rate=rate, slots=1)) as server,
+        _bars(console, wide=30) as bars,
+    ):
+        silent = Console(file=io.StringIO())
+        tellers = []
+        for name, file in stories.items():
+            folder = into / name
+            folder.mkdir(parents=True, exist_ok=True)
+            url = server.url if len(stories) == 1 else f"{server.url}/{name}"
+            tellers.append(_Teller(file, url, folder, silent, bars=bars, label=f"{name}: "))
+        asyncio.run(_tell_all(tellers))
+    count = sum(len(teller.files) for teller in tellers)
+    console.print(f"Everything went as documented; {count} files are in {into.resolve()}", soft_wrap=True)
+
+
+async def _tell_all(tellers: list[_Teller]) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for teller in tellers:
+                group.create_task(teller.tell())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None  # the others were cancelled because of it
+
+
+def _bars(console: Console, *, wide: int = 16) -> Progress:
+    return Progress(
+        TextColumn(f"   {{task.description:<{wide}}}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[place]:<24}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
 
 
 def at(document: Any, pointer: str) -> Any:
@@ -139,6 +192,10 @@ class _Teller:
     url: str
     into: Path
     console: Console
+    bars: Progress | None = None
+    """Bars shared with other stories; None for bars of its own."""
+    label: str = ""
+    """Stands before the names of its tasks."""
     known: dict[str, Any] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
 
@@ -183,11 +240,8 @@ class _Teller:
         self.learn(step, await self.client.request(method, path, **self.body(step)))
 
     async def watch(self, step: Mapping[str, Any]) -> None:
-        columns = (TextColumn("   {task.description:<16}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-        with Progress(
-            *columns, TextColumn("{task.fields[place]:<24}"), TimeElapsedColumn(), console=self.console
-        ) as bars:
-            rows = {name: bars.add_task(name, total=100, place="") for name in step["of"]}
+        with _bars(self.console) if self.bars is None else nullcontext(self.bars) as bars:
+            rows = {name: bars.add_task(f"{self.label}{name}", total=100, place="") for name in step["of"]}
             try:
                 async with asyncio.TaskGroup() as group:
                     if "feed" in step:

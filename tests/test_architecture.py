@@ -24,14 +24,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scenario": {*BASE, "provider", "world"},
     "web": {*BASE, "settings", "provider", "world", "storage", "scenario", "console"},
     "console": {*BASE, "provider", "world"},
+    "portrait": {*BASE, "provider"},
     "server": {*BASE, "settings", "web"},
     "demo": {*BASE, "settings", "server"},
-    "cli": {*BASE, "console", "settings", "provider", "world", "storage", "scenario", "web", "server", "demo"},
+    "client": {*BASE, "settings", "server", "virtual_time"},
+    "virtual_time": {*BASE},
+    "inprocess": {*BASE, "settings", "web", "client"},
+    "intercept": {*BASE, "settings", "server", "client", "inprocess"},
+    "pytest_plugin": {*BASE, "settings", "server", "client", "virtual_time"},
+    "cli": {*BASE, "console", "portrait", "settings", "provider", "world", "storage", "scenario", "web", "server", "demo"},
     "__main__": {"cli"},
     "__init__": {"*"},
 }
 """Room of `mockserver` -> the rooms it may import; itself always."""
-CONTRACTS_MAY_IMPORT = {"provider", "exchange", "errors"}
+CONTRACTS_MAY_IMPORT = {"provider", "exchange", "errors", "data"}
 PURE = ("provider", "world", "scenario")
 IMPURE = {"time", "random", "asyncio", "socket", "threading", "httpx", "starlette", "uvicorn", "websockets"}
 

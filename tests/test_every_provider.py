@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from mockserver import data
+from mockserver.portrait import portrait
 from mockserver.provider import check, load
 from mockserver.provider.model import Operation, Provider, Refusal
 from mockserver.server import Running, running
@@ -168,3 +171,28 @@ def test_every_fact_says_whether_it_is_documented_or_assumed(name: str) -> None:
 
     assert all(set(source) and set(source) <= {"documented", "assumed"} for source in sources)
     assert all(reading.why for variant in provider.variants.values() for reading in variant.readings.values())
+
+
+@each_provider
+def test_its_portrait_tells_operations_states_errors_and_variants(name: str) -> None:
+    provider = PROVIDERS[name]
+
+    told = portrait(provider)
+
+    for operation in provider.operations:
+        assert f"`{operation.method} {operation.path}`" in told
+    for state in provider.machine.kinds["task"].states:
+        assert re.search(rf"[* ] {state} (--|\|)", told), state
+    for known in (*provider.errors, *(reading for one in provider.variants.values() for reading in one.readings)):
+        assert f"`{known}`" in told or known in provider.documents["errors.json"].get("problems", {}), known
+
+
+def test_a_new_folder_in_another_place_is_served(tmp_path: Path) -> None:
+    folder = tmp_path / "sixth"
+    shutil.copytree(data.schemas() / "gpugeek", folder)
+    shutil.copytree(data.schemas() / "_stores", tmp_path / "_stores")
+
+    with running(Settings(schemas_dir=tmp_path, port=0, rate=0)) as server:
+        answer = httpx.get(f"{server.url}/api/v1/task/1", headers={"Authorization": "Bearer any"})
+
+    assert answer.json()["message"] == "task not found"

@@ -93,7 +93,7 @@ class Drawer:
         if "contentSchema" in schema:
             return self._inside(schema, at_hand)
         if "x-value" in schema:
-            return self._value(schema) if "properties" not in schema else self._completed(schema, at_hand)
+            return self._completed(schema, at_hand) if self._is_document(schema) else self._value(schema)
         if "x-each" in schema:
             return self._each(schema)
         if "prefixItems" in schema:
@@ -147,6 +147,11 @@ class Drawer:
             for one, name in zip(gets, names, strict=True)
         ]
         return written[0] if len(written) == 1 else _first(written)
+
+    def _is_document(self, schema: Located) -> bool:
+        """Whether a schema shows a document of the world and has members of its own besides."""
+        name = schema["x-value"]
+        return bool(schema.get("properties")) and isinstance(name, str) and self.value_kind(name) == "json"
 
     def _completed(self, schema: Located, at_hand: str) -> Draw:
         """Compile a document shown with members of our own laid over it; a member that is `false` never shows."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
@@ -24,6 +24,21 @@ def _python(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+class Prepared(dict[str, Any]):
+    """A large document that is the same for many calls: encoded once in each style, and not judged again."""
+
+    __slots__ = ("_encoded",)
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        super().__init__(document)
+        self._encoded: dict[str, bytes] = {}
+
+    def encoded(self, style: str) -> bytes:
+        if style not in self._encoded:
+            self._encoded[style] = JSON_STYLES[style](dict(self))
+        return self._encoded[style]
+
+
 JSON_STYLES: dict[str, Encode] = {"compact": orjson.dumps, "go": _go, "python": _python}
 
 
@@ -39,7 +54,8 @@ def encoder(media: str, style: str, schema: Any, documents: Documents) -> Encode
             return lambda value: notation.lay_end_to_end(value, forms)
     if kind.startswith("text/") or kind == "application/octet-stream":
         return lambda value: value if isinstance(value, bytes) else str(value).encode()
-    return JSON_STYLES[style]
+    encode = JSON_STYLES[style]
+    return lambda value: value.encoded(style) if isinstance(value, Prepared) else encode(value)
 
 
 def _xml(value: Any, schema: Located, documents: Documents) -> bytes:

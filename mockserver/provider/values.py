@@ -213,8 +213,9 @@ _SUBJECTS: dict[str, Get] = {
     **{
         name: _slot(name)
         for name in (
-            "call", "queue", "link", "error", "problem", "page", "event", "connection", "preview", "catalogue", "member"
-        )  # fmt: skip
+            *("call", "queue", "link", "error", "problem", "page", "event"),
+            *("connection", "preview", "catalogue", "member"),
+        )
     },
 }
 

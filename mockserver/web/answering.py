@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mockserver.errors import Refused
+from mockserver.provider.encoding import Prepared
 from mockserver.provider.model import NOTHING, Provider, Refusal, Response
 from mockserver.provider.scope import Scope
 
@@ -40,7 +41,7 @@ class ErrorView:
         self.code = entry.code(scope) if callable(entry.code) else entry.code
         self.message = entry.message(scope) if entry.message is not None else None
         self.details = entry.details(scope) if entry.details is not None else None
-        self.extra = {fact: facts[fact] for fact in entry.extra if facts.get(fact) is not None}
+        self.extra = {fact: facts[fact] for fact in entry.extra if fact in facts}
         self.problems: Sequence[Any] = facts.get("problems", ())
 
 
@@ -106,7 +107,7 @@ def draw(response: Response, status: int, scope: Scope) -> Answer | None:
         drawn = response.draw(scope)
         if drawn is NOTHING:
             return None
-        violation = response.broken(drawn)
+        violation = None if isinstance(drawn, Prepared) else response.broken(drawn)
         if violation is not None:
             raise Broken(
                 "openapi.json", response.pointer, f"the answer breaks its schema at {violation.at}: {violation.text}"

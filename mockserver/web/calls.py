@@ -28,11 +28,12 @@ from mockserver.storage import images
 from mockserver.storage.signing import SignedRequest
 from mockserver.web import answering, faults
 from mockserver.web.answering import Answer, Broken
-from mockserver.web.bodies import JSON_LIMIT, UPLOAD_LIMIT, Disconnected, parse_body, receive_body
-from mockserver.web.credentials import check_token, key_of, procedure_of
+from mockserver.web.bodies import JSON_LIMIT, UPLOAD_LIMIT, parse_body, receive_body
+from mockserver.web.credentials import check_origin, check_token, key_of, procedure_of
 from mockserver.web.downloads import bytes_of, ranged
 from mockserver.web.emulator import Place
 from mockserver.web.links import StoreLinks
+from mockserver.web.wire import come
 from mockserver.world.files import File
 from mockserver.world.service import Outcome, Service
 from mockserver.world.task import Task
@@ -98,10 +99,17 @@ async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[
     call = service.call("unknown")
     if place.in_store and provider.machine.call_id is not None:
         call.id = provider.machine.call_id(service.scope(None, call)) or ""
+    call.query = dict(reversed(head.query))
     account: Thing | None = None
     operation: Operation | None = None
+    request: Request | None = None
+    marks: Marks | None = None
     body = b""
     try:
+        if provider.wire.get("origin") == "same":
+            check_origin(head.headers)
+        if head.method == "OPTIONS" and "origin" in provider.wire:
+            return Done(Answer(200, [], b""), None, now)
         operation, parameters = _route(router.find(place.path, place.raw), head, place)
         call.operation = operation.id
         facts: CallFacts | None = None
@@ -132,6 +140,7 @@ async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[
         for token in marks.pop("token", ()):
             check_token(token, service.setup.secrets["token"], now=now)
         _check_files(operation, marks)
+        await _compose(place, service, marks)
         now = place.stage.now()
         document = request.body if isinstance(request.body, dict | list) else None
         if facts is None:
@@ -152,6 +161,8 @@ async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[
         return done
     except Refused as refused:
         problem = refused
+        if operation is not None and request is not None and (marks is None or operation.verb.name != "submit"):
+            service.skip_number(operation.verb, _given(operation, request))
     except Unreadable as unreadable:
         problem = Refused("request-invalid", {"violation.text": str(unreadable), "violation.keyword": "format"})
     except Broken as broken:
@@ -179,7 +190,7 @@ def dress(scope: Scope, place: Place, head: Head) -> None:
 
 def _route(found: Any, head: Head, place: Place) -> tuple[Operation, dict[str, str]]:
     if found is None:
-        raise Refused("route-unknown", {"request.path": place.path})
+        raise Refused("route-unknown", {"request.path": place.path, "request.method": head.method})
     route, parameters = found
     operation = route.operations.get(head.method)
     if operation is None and head.method == "HEAD":
@@ -215,7 +226,12 @@ def _limit(provider: Provider, operation: Operation) -> int:
 
 
 def _request(operation: Operation, parameters: Mapping[str, str], head: Head, body: bytes) -> Request:
-    parsed = parse_body(operation, body, head.headers) if operation.media else NOTHING
+    try:
+        parsed = parse_body(operation, body, head.headers) if operation.media else NOTHING
+    except Refused as refused:
+        if refused.condition not in operation.verb.options.get("lenient", ()):
+            raise
+        parsed = NOTHING
     return Request(head.method, parameters, head.query, head.headers, parsed)
 
 
@@ -241,7 +257,10 @@ def _judge(place: Place, operation: Operation, request: Request) -> None:
             got=_kept(violation.got),
             text=violation.text,
         )
-    told = [facts_of(violation, len(violations)) for violation in violations]
+    told = [
+        facts_of(one, len(violations), [other.got for other in violations if other.rule == one.rule])
+        for one in violations
+    ]
     everything = list(dict.fromkeys(_told(place.served.provider, facts) for facts in told))
     facts = _first_told(operation, told) | {"problems": violations, "violation.all": everything}
     raise Refused("request-invalid", facts)
@@ -276,6 +295,36 @@ def _check_files(operation: Operation, marks: Marks) -> None:
     for part in marks.get("file.bytes", ()):
         if isinstance(part, Part) and not images.is_image(part.content):
             raise Refused("not-an-image", {"file.name": part.filename})
+
+
+def _given(operation: Operation, request: Request) -> Marks:
+    """Return what a refused request gives, as far as it can be read."""
+    try:
+        return operation.read(request)
+    except (Refused, Unreadable):
+        return {}
+
+
+async def _compose(place: Place, service: Service, marks: Marks) -> None:
+    """Lay an upload over the file it is for, which gives the picture, and the upload what is transparent in it.
+
+    Where there is no such file, nothing is written, and the client is not told. Source: ComfyUI's `/upload/mask`.
+    """
+    if "onto.name" not in marks:
+        return
+    name, folder, root = (next(iter(marks.get(f"onto.{part}", ())), "") for part in ("name", "folder", "root"))
+    file = service.file(place=(root or "output", folder.strip("/"), name))
+    uploads = [part for part in marks.get("file.bytes", ()) if isinstance(part, Part)]
+    if file is None:
+        marks["file.unwritten"] = [True]
+        return
+    original, _ = await bytes_of(place.stage, file, None)
+    try:
+        marks["file.bytes"] = [
+            Part(images.mask(original, upload.content), upload.filename, "image/png") for upload in uploads
+        ]
+    except (OSError, ValueError):
+        raise Refused("not-an-image", {"file.name": name}) from None
 
 
 def _measure(operation: Operation, outcome: Outcome) -> None:
@@ -327,23 +376,16 @@ async def _held(place: Place, operation: Operation, outcome: Outcome, scope: Sco
         except (Refused, Broken) as problem:
             due.set_exception(problem)
 
-    stop = service.hold(task, wait["in"], limit=scope.delays[wait["limit"]] if "limit" in wait else None, then=end)
-    place.stage.held[due] = {"what": f"{operation.id} for {task.id}", "since": scope.at, "until": None}
-    gone = asyncio.ensure_future(receive())
+    limit = scope.delays[wait["limit"]] if "limit" in wait else None
+    stop = service.hold(task, wait["in"], limit=limit, then=end)
+    until = None if limit is None else service.now + limit
     try:
-        with place.stage.pacer.waiting():
-            either: set[asyncio.Future[Any]] = {due, gone}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await come(place.stage, due, what=f"{operation.id} for {task.id}", until=until, receive=receive)
         if due.cancelled():  # the world began again, and knows nothing of this call
             raise Refused("too-slow")
-        if not due.done():
-            raise Disconnected
         return due.result()
     finally:
         stop()
-        place.stage.held.pop(due, None)
-        for one in (due, gone):
-            one.cancel()
 
 
 async def _shown(place: Place, operation: Operation, outcome: Outcome, scope: Scope, head: Head) -> Done:
@@ -355,10 +397,17 @@ async def _shown(place: Place, operation: Operation, outcome: Outcome, scope: Sc
     file = outcome.file
     assert file is not None, "a download selects one file"
     content, media = await bytes_of(place.stage, file, outcome.link.process)
+    preview, channel = outcome.shown
+    if preview is not None:
+        content, media = images.preview(content, preview)
+    elif channel in ("rgb", "a"):
+        content, media = images.channel(content, channel)
     drawn = Answer(shown.status, [("content-type", media)], content)
     drawn_headers = answering.draw(shown, shown.status, scope)
     if drawn_headers is not None:
         drawn.headers.extend(drawn_headers.headers)
+    if preview is not None or channel in ("rgb", "a"):
+        return Done(drawn, operation.id, scope.at, tasks=tasks, file=file)
     return Done(ranged(drawn, head.headers, file), operation.id, scope.at, tasks=tasks, file=file)
 
 

@@ -21,8 +21,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver.errors import UserError
 from mockserver.scenario import Script, library, parse
 from mockserver.scenario import fail as make_fail
+from mockserver.web import har, verifying
+from mockserver.web.dashboard.routes import dashboard
+from mockserver.web.directory import directory
 from mockserver.web.emulator import MAIN, WORLD, Emulator, Stage
 from mockserver.web.recorder import as_json
+from mockserver.web.wire import waited_for
 from mockserver.world.parameters import ranges
 from mockserver.world.task import Task
 
@@ -42,6 +46,8 @@ def control(emulator: Emulator) -> ASGIApp:
         Route("/_mock/journal", api.journal),
         Route("/_mock/exchanges", api.exchanges),
         Route("/_mock/problems", api.problems),
+        Route("/_mock/verify", api.verify, methods=["POST"]),
+        Route("/_mock/wait", api.wait, methods=["POST"]),
         Route("/_mock/workflows", api.workflows),
         Route("/_mock/workflows/{id}", api.workflow),
         Route("/_mock/held", api.held),
@@ -50,6 +56,7 @@ def control(emulator: Emulator) -> ASGIApp:
         Route("/_mock/scenarios/{name}", api.drop_scenario, methods=["DELETE"]),
         Route("/_mock/fail", api.fail, methods=["POST"]),
         Route("/_mock/openapi.json", api.openapi),
+        *directory(emulator, api.stage),
     ]
     # Every route about a world stands below each world too.
     shared = ("/_mock/ready", "/_mock/openapi.json")
@@ -65,7 +72,10 @@ def control(emulator: Emulator) -> ASGIApp:
         Route("/_mock/worlds", api.open_world, methods=["POST"]),
         Route("/_mock/worlds/{world}", api.close_world, methods=["DELETE"]),
     ]
-    app = Starlette(routes=routes, exception_handlers={404: _missing, 405: _missing, UserError: _refuse_user})
+    app = Starlette(
+        routes=[*routes, *dashboard(emulator, MAIN, WORLD)],
+        exception_handlers={404: _missing, 405: _missing, UserError: _refuse_user},
+    )
     return _Guard(app, emulator)
 
 
@@ -159,19 +169,51 @@ class _Control:
         return _json({"tasks": found})
 
     async def journal(self, request: Request) -> Response:
-        """What happened after `since`, in order, as NDJSON."""
+        """What happened after `since`, in order, as NDJSON; with `task` and `name` only what is of these."""
         extract = self.stage(request).world.journal.since(_since(request))
         headers = {"x-mock-lost": str(extract.lost)} if extract.lost else {}
-        return Response(extract.ndjson(), media_type="application/x-ndjson", headers=headers)
+        task, name = request.query_params.get("task"), request.query_params.get("name")
+        lines = [
+            entry.line()
+            for entry in extract.entries
+            if (task is None or entry.task == task) and (name is None or entry.name == name)
+        ]
+        return Response(b"".join(lines), media_type="application/x-ndjson", headers=headers)
 
     async def exchanges(self, request: Request) -> Response:
-        """What crossed the wire after `since`, as NDJSON; credentials redacted."""
+        """What crossed the wire after `since`, credentials redacted: as NDJSON, with `format=har` as HAR 1.2."""
+        stage, since = self.stage(request), _since(request)
+        form = request.query_params.get("format", "ndjson")
+        if form not in ("ndjson", "har"):
+            raise UserError(f"format is {form!r}; known: ndjson, har")
+        lost = stage.recorder.lost(since)
+        headers = {"x-mock-lost": str(lost)} if lost else {}
+        shown = (stage.offer.secrets.redacted(one) for one in stage.recorder.since(since))
+        if form == "har":
+            return Response(orjson.dumps(har.log(shown)), media_type="application/json", headers=headers)
+        lines = [orjson.dumps(as_json(one)) + b"\n" for one in shown]
+        return Response(b"".join(lines), media_type="application/x-ndjson", headers=headers)
+
+    async def verify(self, request: Request) -> Response:
+        """Ask the record one thing: `{"holds", "text", "found"}`; 410 where it reaches into what is gone.
+
+        `{"called": {"operation", "provider", "status", "request": SCHEMA, "task"}, "times": 2 or {"min", "max"}}`;
+        `{"order": [{"operation": ID}, ...]}`; `{"unexpected": false}`; `{"task": ID, "state": STATE}`. With `since`
+        only what came after that exchange counts.
+        """
         stage = self.stage(request)
-        lines = [
-            orjson.dumps(as_json(stage.offer.secrets.redacted(one))) + b"\n"
-            for one in stage.recorder.since(_since(request))
-        ]
-        return Response(b"".join(lines), media_type="application/x-ndjson")
+        return _json(verifying.shown(verifying.question(stage, await _body(request))()))
+
+    async def wait(self, request: Request) -> Response:
+        """Wait until what `verify` takes holds, at most `limit` seconds of the world's clock; the clock is not turned."""
+        stage, asked = self.stage(request), await _body(request)
+        limit = _number(asked.pop("limit", 3600), "limit")
+        answer = verifying.question(stage, asked)
+        verdict = answer()
+        if not verdict.holds:
+            await waited_for(stage, lambda: answer().holds, limit=limit, what="/_mock/wait", receive=request.receive)
+            verdict = answer()
+        return _json({**verifying.shown(verdict), "now": stage.world.now})
 
     async def problems(self, request: Request) -> Response:
         """What a person should look at: near misses, refusals, answers of our own that break their schema."""
@@ -389,4 +431,4 @@ async def _missing(request: Request, error: Exception) -> Response:
 
 
 async def _refuse_user(request: Request, error: Exception) -> Response:
-    return _json({"error": str(error)}, 400)
+    return _json({"error": str(error)}, 410 if isinstance(error, verifying.Evicted) else 400)

@@ -7,10 +7,12 @@ key is what the scheme's `x-key` schema admits.
 from __future__ import annotations
 
 import functools
+import ipaddress
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -124,9 +126,46 @@ def procedure_of(provider: Provider, security: Sequence[Sequence[str]]) -> Proce
             scheme = provider.security_schemes[name]
             if "x-scheme" in scheme:
                 named = scheme["x-scheme"]
-                word, options = (named, {}) if isinstance(named, str) else next(iter(named.items()))
-                return _procedure(word, scheme["name"], json.dumps(options))
+                options = {} if isinstance(named, str) else next(iter(named.values()))
+                return _procedure(scheme_of(scheme), scheme["name"], json.dumps(options))
     return None
+
+
+def scheme_of(scheme: Mapping[str, Any]) -> str:
+    """Return the name of the procedure of a signing security scheme."""
+    named = scheme["x-scheme"]
+    return named if isinstance(named, str) else str(next(iter(named)))
+
+
+def check_origin(headers: Mapping[str, str]) -> None:
+    """Refuse pages of other sites, as ComfyUI does where it stands at an address of this machine.
+
+    Raises:
+        Refused: `origin-refused`.
+
+    Source: ComfyUI's `create_origin_only_middleware`.
+    """
+    if headers.get("sec-fetch-site") == "cross-site":
+        raise Refused("origin-refused")
+    host, origin = headers.get("host", "").lower(), urlsplit(headers.get("origin", "")).netloc.lower()
+    if not host or not origin or not _is_loopback(urlsplit(f"//{host}").hostname or ""):
+        return
+    # Where one of the two names no port, neither port counts.
+    if urlsplit(f"//{origin}").port is None:
+        host = urlsplit(f"//{host}").hostname or ""
+    elif urlsplit(f"//{host}").port is None:
+        origin = urlsplit(f"//{origin}").hostname or ""
+    if host != origin:
+        raise Refused("origin-refused")
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def check_token(token: str, secret: str, *, now: float) -> None:

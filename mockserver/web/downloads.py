@@ -5,10 +5,12 @@ Drawing and processing happen in a worker thread, so that a hundred downloads do
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -18,6 +20,7 @@ from mockserver.storage import images
 from mockserver.web.answering import Answer
 from mockserver.world import plan as plans
 from mockserver.world.files import File
+from mockserver.world.task import Node, Task
 
 if TYPE_CHECKING:
     from mockserver.web.emulator import Stage
@@ -50,6 +53,13 @@ def recipe(file: File) -> Any:
     """Return from what a result is drawn."""
     task = file.task
     assert task is not None, "a file is an upload or a result"
+    part = 2 if _trouble(file) == "wrong-size" else 1
+    size = (file.width or 512) // part, (file.height or 512) // part
+    return picture_of(task, size=size, extension=file.extension, index=file.index)
+
+
+def picture_of(task: Task, *, size: tuple[int, int], extension: str, index: int = 0) -> images.Picture:
+    """Return from what a picture of a run is drawn."""
     plan = task.plan
     assert isinstance(plan, plans.Plan)
     graph = task.graph or {}
@@ -69,11 +79,32 @@ def recipe(file: File) -> Any:
         (extra.get("extra_pnginfo") or {}).items() if isinstance(extra.get("extra_pnginfo"), Mapping) else ()
     ):
         chunks[name] = json.dumps(value)
-    part = 2 if _trouble(file) == "wrong-size" else 1
+    width, height = size
     return images.Picture(
-        width=(file.width or 512) // part, height=(file.height or 512) // part, seed=seed, text=positive,
-        extension=file.extension, index=file.index, chunks=chunks, inputs=tuple(inputs),
+        width=width, height=height, seed=seed, text=positive, extension=extension, index=index, chunks=chunks,
+        inputs=tuple(inputs),
     )  # fmt: skip
+
+
+class Preview:
+    """What a run shows of itself on the way. Attributes are the values `preview.*`; drawn only when looked at.
+
+    Of a sampler it is the picture as far as it has come, of a node that sends pictures each of these.
+    """
+
+    def __init__(self, task: Task, node: Node) -> None:
+        self._task, self._node = task, node
+        self.media = "image/png" if node.planned.pushes else "image/jpeg"
+
+    @functools.cached_property
+    def _picture(self) -> images.Picture:
+        return picture_of(self._task, size=self._node.planned.size, extension="png")
+
+    @property
+    def bytes(self) -> bytes:
+        if self._node.planned.pushes:
+            return images.draw(replace(self._picture, index=self._node.step))
+        return images.unfinished(self._picture, self._node.step / max(1, self._node.steps))
 
 
 def _trouble(file: File) -> str | None:

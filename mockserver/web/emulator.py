@@ -101,6 +101,8 @@ class Stage:
         self.held: dict[asyncio.Future[Any], dict[str, Any]] = {}
         """Answers that wait for this world: what, since when and until which moment, if that is known."""
         self.scripts = Scripts(self)
+        self.clients: dict[tuple[str, str], Any] = {}
+        """Channel and client -> the connection on which it is told of its tasks."""
         self._stores: dict[str, Store] = {}
 
     def now(self) -> float:
@@ -160,9 +162,7 @@ class Stage:
 
     def _setup(self, provider: Provider) -> Setup:
         secrets = {"token": self._secret(provider.name, "token")}
-        setup = self.offer.hosting.setup(
-            provider, secrets, self.recorder.problem, lambda: self.world.service(provider)
-        )
+        setup = self.offer.hosting.setup(provider, secrets, self.recorder.problem, lambda: self.world.service(provider))
         slots = setup.slots if self.slots is None else self.slots
         return replace(setup, outlook=self.scripts.outlook(setup.outlook), slots=slots)
 
@@ -186,9 +186,7 @@ class Emulator:
         real: real seconds; says which worlds are idle.
     """
 
-    def __init__(
-        self, settings: Settings, *, leaps: bool = False, real: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, settings: Settings, *, leaps: bool = False, real: Callable[[], float] = time.monotonic) -> None:
         self.results = Results()
         self.leaps = leaps
         self.listen: Callable[[str, str, int], Awaitable[Listener]] | None = None
@@ -381,9 +379,7 @@ class Emulator:
         return Place(stage, chosen, path, raw, prefix, False, False)
 
     def _idle(self, stage: Stage, now: float) -> bool:
-        return (
-            stage.world.id != MAIN and now - stage.used > self.settings.world_idle and not stage.pacer.busy
-        )
+        return stage.world.id != MAIN and now - stage.used > self.settings.world_idle and not stage.pacer.busy
 
     def _offer(self, setting: Setting) -> Offer:
         """Return the server's offer, or one changed by *setting*, made at its first use."""
@@ -440,4 +436,5 @@ def exchange(
         **more,
     )
     stage.recorder.keep(record)
+    stage.pacer.told()
     return record

@@ -154,9 +154,7 @@ class Scripts:
 
     def _script(self, scenario: Scenario) -> Script:
         world = self._stage.world
-        return Script(
-            scenario, self._stage.offer.families, key=self._stage.key, start=world.clock.start, at=world.now
-        )
+        return Script(scenario, self._stage.offer.families, key=self._stage.key, start=world.clock.start, at=world.now)
 
     def _arrange(self, name: str, service: Service, script: Script) -> None:
         turns = script.turns(name)

@@ -27,9 +27,11 @@ from mockserver.scenario.feed import DROPPED, FeedPlan, Sent
 from mockserver.scenario.model import PatchAction
 from mockserver.web import answering
 from mockserver.web.calls import Head, dress
-from mockserver.web.credentials import check_token
+from mockserver.web.credentials import check_origin, check_token
+from mockserver.web.downloads import Preview
 from mockserver.web.emulator import Place, exchange
 from mockserver.web.faults import gateway, patched_message, request_json
+from mockserver.web.recorder import Frames
 from mockserver.web.wire import drop, transport_of
 from mockserver.world.events import Event
 from mockserver.world.service import Service
@@ -38,7 +40,6 @@ log = logging.getLogger("mockserver")
 
 MAX_UNSENT = 16 * 1024 * 1024
 """Bytes that may wait for a slow client; beyond, the connection is closed."""
-KEPT_FRAMES = 2000
 TOO_SLOW = 1013
 GOING_AWAY = 1001
 
@@ -51,6 +52,8 @@ async def follow(place: Place, channel: Channel, head: Head, receive: Receive, s
     provider = place.served.provider
     call = service.call(channel.name)
     try:
+        if provider.wire.get("origin") == "same":
+            check_origin(head.headers)
         request = Request("GET", {}, head.query, head.headers, NOTHING)
         violations = channel.violations(request)
         if violations:
@@ -124,10 +127,15 @@ class Connection:
         self.place, self.channel, self.head, self.service = place, channel, head, service
         self.plan, self.patches = plan, patches
         self._latest = 0.0
+        self._later = 0
+        """Messages and closings whose time is still to come."""
+        self._sending = False
         self.outcome = outcome
-        self.frames: deque[Frame] = deque(maxlen=KEPT_FRAMES)
+        self.frames = Frames()
         self.tasks = [task.id for task in outcome.tasks]
         self.said: Any = None
+        self.silent = False
+        """Another connection has taken its place, or the one it had taken the place of has gone."""
         self._send = send
         self._unsent: deque[str | bytes | int] = deque()
         self._unsent_bytes = 0
@@ -139,28 +147,56 @@ class Connection:
         """Follow until the end."""
         await self._send({"type": "websocket.accept"})
         world = self.place.stage.world
+        place = self._register()
         watch = self.service.watch(
             self._hear, task=frozenset(self.tasks), client=self.outcome.client, all=self.outcome.follows_all
         )
         listening = asyncio.create_task(self._listen(receive))
         sending = asyncio.create_task(self._write())
         try:
-            with self.place.stage.pacer.waiting():
+            with self.place.stage.pacer.waiting(self._wants):
                 task = self.outcome.task
                 for sent in () if self.plan is None else self.plan.opened():
                     self._put_later(sent)
-                self._show("connected", Event("connected", world.now, task))
+                self._show("connected", Event("connected", world.now, task or self.outcome.resumed))
                 if task is not None and task.finished is not None:
                     self._ends()
                 await asyncio.wait({listening, sending}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             watch.cancel()
+            if place is not None and (known := self.place.stage.clients.pop(place, None)) is not None:
+                # As on the real server: whoever goes takes the registration along, even if it is another's by now.
+                known.silent = True
             for one in (listening, sending):
                 one.cancel()
             await asyncio.gather(listening, sending, return_exceptions=True)
 
+    def _register(self) -> tuple[str, str] | None:
+        """Take the place of the client's connection, where the channel lets each have but one that is told."""
+        client = self.outcome.client
+        if self.channel.verb.options.get("one-per") != "task.client" or client is None:
+            return None
+        place = (f"{self.place.served.provider.name}/{self.channel.name}", client)
+        before = self.place.stage.clients.get(place)
+        if before is not None:
+            before.silent = True
+        self.place.stage.clients[place] = self
+        return place
+
+    def _wants(self) -> bool:
+        """Whether time must pass for this client: it has all there is, and more is to come."""
+        if self._unsent or self._sending:
+            return False
+        if self._later > 0:
+            return True
+        if self.outcome.tasks:
+            return any(task.finished is None for task in self.outcome.tasks)
+        return any(task.finished is None for task in self.service.runs.tasks)
+
     def _hear(self, event: Event) -> None:
         """Draw what an event shows; called by the world, at the event's own moment."""
+        if self.silent:
+            return
         self._show(event.name, event)
         task = event.task
         if task is not None and task.finished is not None and event.name == f"task.{task.state}":
@@ -203,6 +239,8 @@ class Connection:
         scope.task = event.task or self.outcome.task
         scope.node = event.node
         scope.connection = SimpleNamespace(id=self._id, said=self.said)
+        if event.task is not None and event.node is not None and event.name in ("node.step", "node.preview"):
+            scope.preview = Preview(event.task, event.node)
         if event.name == "queue.changed":
             scope.queue = event.queue
         return scope
@@ -221,8 +259,7 @@ class Connection:
         seconds = delay if isinstance(delay, int | float) else self.service.runs.delay(delay)
         world = self.place.stage.world
         at = max(world.now + seconds, self._latest)
-        world.kernel.schedule(at, lambda _: self._put(int(close.get("code", 1000))))
-        self.place.stage.pacer.stir()
+        self._put_at(at, int(close.get("code", 1000)))
 
     def _put_later(self, sent: Sent) -> None:
         """Send what a scenario made of a message, in order, when its time has come."""
@@ -231,7 +268,15 @@ class Connection:
         if self._latest <= world.now:
             self._put(sent.data)
             return
-        world.kernel.schedule(self._latest, lambda _: self._put(sent.data))
+        self._put_at(self._latest, sent.data)
+
+    def _put_at(self, at: float, frame: str | bytes | int) -> None:
+        def put(_: object) -> None:
+            self._later -= 1
+            self._put(frame)
+
+        self._later += 1
+        self.place.stage.world.kernel.schedule(at, put)
         self.place.stage.pacer.stir()
 
     def _put(self, frame: str | bytes | int) -> None:
@@ -258,8 +303,10 @@ class Connection:
                     await self._send({"type": "websocket.close", "code": frame})
                     return
                 self._unsent_bytes -= len(frame)
-                self.frames.append(Frame(world.now, True, frame))
+                self.frames.add(Frame(world.now, True, frame))
+                self._sending = True
                 await self._send({"type": "websocket.send", "text" if isinstance(frame, str) else "bytes": frame})
+                self._sending = False
             self._filled.clear()
             await self._filled.wait()
 
@@ -270,7 +317,7 @@ class Connection:
             if message["type"] == "websocket.disconnect":
                 return
             data: str | bytes = message.get("text") or message.get("bytes") or ""
-            self.frames.append(Frame(self.place.stage.world.now, False, data))
+            self.frames.add(Frame(self.place.stage.world.now, False, data))
             self._heard(data, first)
             first = False
 

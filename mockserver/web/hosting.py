@@ -11,23 +11,26 @@ import functools
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from mockserver import data
 from mockserver.errors import Refused
+from mockserver.provider.encoding import Prepared
 from mockserver.provider.model import Present, Provider
 from mockserver.provider.scope import Chance
 from mockserver.settings import Settings
+from mockserver.web.findings import CheckView, facts_of_check
 from mockserver.web.links import FILES
 from mockserver.world import catalogue as catalogues
 from mockserver.world import plan as plans
 from mockserver.world import workflow as workflows
 from mockserver.world.catalogue import Catalogue
 from mockserver.world.files import File
-from mockserver.world.graphcheck import Finding, check
+from mockserver.world.graphcheck import Finding, GraphCheck, check
 from mockserver.world.service import Service
 from mockserver.world.setup import Order, Setup, Work
 from mockserver.world.task import FINE, Fault, Outlook, Task
@@ -63,9 +66,11 @@ class Hosting:
         """Return the hosted workflow of *id*; one that nobody brought runs the provider's first sample."""
         return self.own.get(id) or self.samples.get(id) or self._stand_in(provider)
 
-    def problem_of(self, provider: Provider, graph: Any, targets: Sequence[str] | None) -> dict[str, Any] | None:
+    def problem_of(
+        self, provider: Provider, graph: Any, targets: Sequence[str] | None, found: GraphCheck | None = None
+    ) -> dict[str, Any] | None:
         """Return why ComfyUI would not run a whole graph, as facts for the texts of errors.json; None if it would."""
-        found = check(graph, self.catalogue, targets=targets)
+        found = check(graph, self.catalogue, targets=targets) if found is None else found
         if found.problem is None:
             return None
         findings = [*found.at_outputs, *(finding for node in found.nodes for finding in node.findings)]
@@ -75,7 +80,7 @@ class Hosting:
             if not findings:
                 return None
         finding = next(iter(findings), found.problem)
-        return {"violation.text": facts_of(finding)["override.text"]}
+        return {**facts_of_check(provider, found), "violation.text": facts_of(finding)["override.text"]}
 
     def _stand_in(self, provider: Provider) -> Workflow:
         kind = provider.machine.kinds.get("workflow")
@@ -104,11 +109,20 @@ class Hosting:
         inputs = _Inputs(provider, service)
         cache = provider.machine.kinds["task"].options.get("cache")
         kept = _Kept(self.catalogue, inputs, cache) if cache is not None else None
+        lists = catalogues.models(self.settings.models) if self.settings.models else {}
+        for name, kind in provider.machine.kinds.items():
+            if lists and kind.options.get("lists") == "models":
+                known = [one.id for one in kind.present if one.id is not None]
+                present[name] = [
+                    Present(id, None, {"files": list(lists.get(id, ()))}) for id in dict.fromkeys([*known, *lists])
+                ]
         return Setup(
             plan=_Planning(self, provider, note, inputs).plan,
             duration=_pace(provider),
             outlook=_outlook(self, provider),
             resolve_input=inputs.resolve,
+            readable=inputs.readable,
+            catalogue=_Shown(self.catalogue, service).classes,
             locate=inputs.locate,
             recall=None if kept is None else kept.recall,
             remember=None if kept is None else kept.remember,
@@ -128,17 +142,10 @@ class _Planning:
 
     def plan(self, order: Order) -> Work:
         """Plan *order*; raise `Refused` where the provider would."""
+        if order.check == "graph" and "workflow" not in order.things:
+            return self._checked(order)
         if isinstance(order.graph, Mapping) and order.graph:
-            if order.check == "graph":
-                problem = self.hosting.problem_of(self.provider, order.graph, order.targets)
-                if problem is not None:
-                    raise Refused("workflow-invalid", problem)
-            plan = plans.make_plan(order.graph, self.hosting.catalogue, targets=order.targets)
-            images = plans.image_inputs(plan, order.graph)
-            sizes = self.inputs.sizes(images)
-            if sizes:
-                plan = plans.make_plan(order.graph, self.hosting.catalogue, targets=order.targets, sizes=sizes)
-            return Work(plan, order.graph, order.targets, images)
+            return self._work(order.graph, order.targets)
         if "workflow" not in order.things:
             raise Refused("workflow-unnamed", {"workflow.id": ""})
         workflow = self.hosting.workflow(order.things["workflow"].id, self.provider)
@@ -155,6 +162,26 @@ class _Planning:
         images = plans.image_inputs(workflow.plan(graph), graph)
         plan = workflow.plan(graph, sizes=self.inputs.sizes(images))
         return Work(plan, graph, order.targets, images)
+
+    def _checked(self, order: Order) -> Work:
+        """Plan a whole graph as ComfyUI does: what may run of it, with its literals coerced."""
+        catalogue, files = self.hosting.catalogue, self.inputs.names
+        found = check(order.graph, catalogue, targets=order.targets, files=files)
+        problem = self.hosting.problem_of(self.provider, order.graph, order.targets, found)
+        if problem is not None:
+            raise Refused("workflow-invalid", problem)
+        if found.problem is not None:
+            return self._work(order.graph, order.targets)
+        view = CheckView(self.provider, found) if found.nodes else None
+        return replace(self._work(found.graph, found.outputs), check=view)
+
+    def _work(self, graph: Any, targets: Sequence[str] | None) -> Work:
+        plan = plans.make_plan(graph, self.hosting.catalogue, targets=targets)
+        images = plans.image_inputs(plan, graph)
+        sizes = self.inputs.sizes(images)
+        if sizes:
+            plan = plans.make_plan(graph, self.hosting.catalogue, targets=targets, sizes=sizes)
+        return Work(plan, graph, targets, images)
 
     def _check_version(self, version: str | None, workflow: Workflow) -> None:
         if version is None or workflow.publication.knows(version):
@@ -186,6 +213,17 @@ class _Inputs:
         self._assumed = _assumes_files(provider)
         stored = kind is not None and "store" in kind.options
         self._bucket = kind.options.get("bucket", provider.name) if kind is not None and stored else None
+
+    @property
+    def names(self) -> Container[str] | None:
+        """The names of input files that are there; None where all count as being there."""
+        return None if self._assumed else _Names(self._service())
+
+    def readable(self, task: Task, value: str) -> bool:
+        """Return whether a file that is called a picture is one."""
+        found = self.resolve(task, value)
+        uploaded = isinstance(found, File) and found.content is not None
+        return not (uploaded and found.media.startswith("image/") and found.width is None and found.number)
 
     def sizes(self, images: Sequence[tuple[str, str]]) -> dict[str, tuple[int, int]]:
         """Return the pixels of those input files that are at hand: results take their size from them."""
@@ -248,12 +286,48 @@ class _Inputs:
         return file
 
 
+class _Names:
+    """The input files of a service, by the names graphs give them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._service.input(name) is not None
+
+
+class _Shown:
+    """The node catalogue as `/object_info` shows it: classes that list input files list those of the service."""
+
+    def __init__(self, catalogue: Catalogue, service: Callable[[], Service]) -> None:
+        self._catalogue, self._service = catalogue, service
+        self._whole: tuple[Any, Prepared] | None = None
+
+    def classes(self, name: str | None) -> Mapping[str, Any]:
+        """See `Setup.catalogue`."""
+        if name is not None:
+            if name not in self._catalogue:
+                return {}
+            return {name: self._catalogue.shown(name, self._files)}
+        uploads = self._service().uploads
+        state = (uploads.made, len(uploads))
+        if self._whole is None or self._whole[0] != state:
+            shown = {name: self._catalogue.shown(name, self._files) for name in self._catalogue}
+            self._whole = (state, Prepared(shown))
+        return self._whole[1]
+
+    def _files(self, kinds: Sequence[str]) -> list[str]:
+        """Return the names in the input folder whose media type is of one of *kinds*, sorted."""
+        uploads = [file for file in self._service().uploads if file.root == "input" and not file.folder]
+        return sorted(file.name for file in uploads if file.media.partition("/")[0] in kinds)
+
+
 class _Kept:
     """What runs have left of a service's nodes, by line and signature; of too many the least used go."""
 
     def __init__(self, catalogue: Catalogue, inputs: _Inputs, most: int) -> None:
         self._catalogue, self._inputs, self._most = catalogue, inputs, most
-        self._known: dict[str, OrderedDict[str, None]] = {}
+        self._known: dict[str, OrderedDict[str, tuple[File, ...]]] = {}
 
     def recall(self, task: Task) -> Work | None:
         """See `Setup.recall`."""
@@ -267,7 +341,9 @@ class _Kept:
             return None
         for node in cached:
             known.move_to_end(signatures[node])
-        return Work(plans.make_plan(graph, self._catalogue, targets=task.targets, cached=cached), cached=cached)
+        plan = plans.make_plan(graph, self._catalogue, targets=task.targets, cached=cached, sizes=self._sizes(task))
+        kept = {node: known[signatures[node]] for node in cached if known[signatures[node]]}
+        return Work(plan, cached=cached, kept=kept)
 
     def remember(self, task: Task) -> None:
         """See `Setup.remember`."""
@@ -276,11 +352,19 @@ class _Kept:
             return
         known = self._known.setdefault(task.line_id, OrderedDict())
         signatures = self._signatures(task, graph)
-        for node in task.plan.nodes[: task.standing(task.finished).ended]:
-            known[signatures[node.id]] = None
+        for index, node in enumerate(task.plan.nodes[: task.standing(task.finished).ended]):
+            if node.pushes:
+                continue  # it depends on the time, so that it always runs
+            # Where files are numbered as ComfyUI does, a node that need not run again writes no new ones.
+            counted = any(output.extension and task.runs.counts(output.root) for output in node.outputs)
+            known[signatures[node.id]] = tuple(task.runs.files_at(task, index)) if counted else ()
             known.move_to_end(signatures[node.id])
         while len(known) > self._most:
             known.popitem(last=False)
+
+    def _sizes(self, task: Task) -> dict[str, tuple[int, int]]:
+        graph = task.graph
+        return self._inputs.sizes(plans.image_inputs(task.plan, graph))  # type: ignore[arg-type]  # plans here are of `world.plan`
 
     def _signatures(self, task: Task, graph: Mapping[str, Any]) -> dict[str, str]:
         prints = {}

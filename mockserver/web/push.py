@@ -17,6 +17,7 @@ from mockserver.world.world import World
 LET_GO = 5
 """Turns of the event loop that a woken task needs at most to be done with what it was woken for."""
 
+
 class Pacer:
     """Keeps one world in step with real time while somebody waits for it.
 
@@ -69,8 +70,12 @@ class Pacer:
             del self._looks[key]
 
     def stir(self) -> None:
-        """Look again: the clock was turned, something new is due, or something crossed the wire."""
+        """Look again: the clock was turned, or something new is due."""
         self._stirred.set()
+        self.told()
+
+    def told(self) -> None:
+        """Let those look who watch: something may have happened."""
         for look in tuple(self._looks.values()):
             look()
 
@@ -79,8 +84,7 @@ class Pacer:
             self._stirred.clear()
             real = self._real()
             self._world.catch_up(real)
-            for look in tuple(self._looks.values()):
-                look()
+            self.told()
             if self.leaps:
                 # Whoever heard of the latest event goes first: it may be all that was waited for.
                 for _ in range(LET_GO):

@@ -9,30 +9,70 @@ from __future__ import annotations
 import base64
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from mockserver.exchange import Exchange
+from mockserver.exchange import Exchange, Frame
 from mockserver.provider.model import Provider
+from mockserver.storage.signing import SCHEMES
+from mockserver.web.credentials import scheme_of
 
 KEPT_BYTES = 64 * 1024 * 1024
 """How much traffic one world keeps; the oldest goes first."""
 KEPT_BODY = 256 * 1024
 """Bodies are kept up to this many bytes."""
-KEPT_PROBLEMS = 1000
+KEPT_FRAMES = 4 * 1024 * 1024
+"""Frames of one connection are kept up to this many bytes, the newest."""
+KEPT_PROBLEMS = 1024 * 1024
+"""Bytes of problems, the newest."""
 REDACTED = "***"
 OVERHEAD = 1000
+FRAME_OVERHEAD = 150
+
+T = TypeVar("T")
+
+
+class Newest(Generic[T]):
+    """The newest of what is added, up to so many bytes; `gone` counts what went."""
+
+    def __init__(self, most: int, size: Callable[[T], int]) -> None:
+        self._kept: deque[T] = deque()
+        self._most, self._size, self._bytes = most, size, 0
+        self.gone = 0
+
+    def add(self, one: T) -> None:
+        self._kept.append(one)
+        self._bytes += self._size(one)
+        while self._bytes > self._most and len(self._kept) > 1:
+            self._bytes -= self._size(self._kept.popleft())
+            self.gone += 1
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self._bytes = self.gone = 0
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(tuple(self._kept))
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+class Frames(Newest[Frame]):
+    """The frames of one connection, within bounds."""
+
+    def __init__(self) -> None:
+        super().__init__(KEPT_FRAMES, lambda frame: FRAME_OVERHEAD + len(frame.data))
 
 
 class Recorder:
     """The exchanges and problems of one world."""
 
-    def __init__(self) -> None:
-        self._exchanges: deque[Exchange] = deque()
-        self._bytes = 0
-        self.problems: deque[dict[str, Any]] = deque(maxlen=KEPT_PROBLEMS)
+    def __init__(self, most: int = KEPT_BYTES) -> None:
+        self._exchanges = Newest[Exchange](most, _size)
+        self.problems = Newest[dict[str, Any]](KEPT_PROBLEMS, _size_of_problem)
         self.count = 0
 
     def next_number(self) -> int:
@@ -47,23 +87,33 @@ class Recorder:
                 request_body=exchange.request_body[:KEPT_BODY],
                 response_body=exchange.response_body[:KEPT_BODY],
             )
-        self._exchanges.append(exchange)
-        self._bytes += _size(exchange)
-        while self._bytes > KEPT_BYTES:
-            self._bytes -= _size(self._exchanges.popleft())
+        self._exchanges.add(exchange)
 
     def since(self, number: int) -> Iterator[Exchange]:
         """Yield the kept exchanges with a number above *number*, oldest first."""
-        return (exchange for exchange in tuple(self._exchanges) if exchange.number > number)
+        return (exchange for exchange in self._exchanges if exchange.number > number)
+
+    def lost(self, number: int) -> int:
+        """Return how many exchanges after *number* are gone; those under way count as kept."""
+        return max(0, self._exchanges.gone - number)
+
+    def newest(self, number: int, limit: int | None = None) -> list[Exchange]:
+        """Return the newest exchanges with a number above *number*, at most *limit*, oldest first."""
+        found: list[Exchange] = []
+        for exchange in reversed(tuple(self._exchanges)):
+            if exchange.number <= number or len(found) == limit:
+                break
+            found.append(exchange)
+        return found[::-1]
 
     def problem(self, **facts: Any) -> None:
         """Note something a person should look at: what, where, what was found, what would be right."""
-        self.problems.append(facts)
+        self.problems.add({**facts, "after": self.count})
 
     def clear(self) -> None:
         self._exchanges.clear()
         self.problems.clear()
-        self._bytes = 0
+        self.count = 0
 
 
 class Secrets:
@@ -75,6 +125,9 @@ class Secrets:
             for scheme in provider.security_schemes.values():
                 if scheme.get("type") == "apiKey":
                     (headers if scheme.get("in") == "header" else queries).add(scheme["name"].lower())
+                if "x-scheme" in scheme:
+                    # What a procedure cannot do without authenticates too.
+                    headers.update(getattr(SCHEMES[scheme_of(scheme)], "required", ()))
             _token_names(provider.documents, members)
             for channel in provider.documents.get("asyncapi.json", {}).get("channels", {}).values():
                 query = channel.get("bindings", {}).get("ws", {}).get("query", {})
@@ -95,7 +148,13 @@ class Secrets:
             response_headers=self._headers(exchange.response_headers),
             request_body=self._body(exchange.request_body),
             response_body=self._body(exchange.response_body),
+            frames=tuple(self._frame(frame) for frame in exchange.frames),
         )
+
+    def _frame(self, frame: Frame) -> Frame:
+        if isinstance(frame.data, bytes):
+            return frame
+        return replace(frame, data=self._body(frame.data.encode()).decode())
 
     def _headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         return tuple((name, REDACTED if name in self.headers else value) for name, value in headers)
@@ -159,8 +218,12 @@ def _size(exchange: Exchange) -> int:
         OVERHEAD
         + len(exchange.request_body)
         + len(exchange.response_body)
-        + sum(len(frame.data) for frame in exchange.frames)
+        + sum(FRAME_OVERHEAD + len(frame.data) for frame in exchange.frames)
     )
+
+
+def _size_of_problem(problem: Mapping[str, Any]) -> int:
+    return OVERHEAD // 2 + sum(len(value) for value in problem.values() if isinstance(value, str))
 
 
 def _token_names(value: Any, found: set[str]) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from mockserver.provider.model import Channel, Operation, Provider
 
@@ -22,6 +22,8 @@ class Route:
     template: str
     operations: Mapping[str, Operation]
     channel: Channel | None = None
+    mounts: tuple[str, ...] | None = None
+    """The mounts below which it stands; None for all."""
 
 
 class Router:
@@ -39,7 +41,9 @@ class Router:
             table = templated if "{" in operation.path else static
             known = table.get(operation.path)
             operations = {**(known.operations if known else {}), operation.method: operation}
-            table[operation.path] = Route(operation.path, operations)
+            servers = parameters["paths"][operation.path].get("servers")
+            mounts = None if servers is None else tuple(urlsplit(one["url"]).path.rstrip("/") for one in servers)
+            table[operation.path] = Route(operation.path, operations, mounts=mounts)
         for channel in provider.channels:
             known = static.get(channel.path)
             static[channel.path] = Route(channel.path, known.operations if known else {}, channel)
@@ -59,7 +63,7 @@ class Router:
             if mount and not path.startswith(mount):
                 continue
             found = self._below(path[len(mount) :], raw[len(mount) :])
-            if found is not None:
+            if found is not None and (found[0].mounts is None or mount in found[0].mounts):
                 return found
         return None
 

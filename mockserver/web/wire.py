@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -30,36 +31,72 @@ GOODBYE = 5.0
 """Real seconds that bytes under way get before a connection is closed."""
 
 
+async def come(stage: Stage, due: asyncio.Future[Any], *, what: str, until: float | None, receive: Receive) -> None:
+    """Wait for *due*, which the world will settle; meanwhile it is listed as held, and after a while told in the log.
+
+    Args:
+        until: the moment at which it is settled at the latest, if that is known.
+
+    Raises:
+        Disconnected: the client did not wait for it.
+    """
+    gone: asyncio.Future[Any] = asyncio.ensure_future(receive())
+    waiting: set[asyncio.Future[Any]] = {due, gone}
+    stage.held[due] = {"what": what, "since": stage.world.now, "until": until}
+    try:
+        with stage.pacer.waiting(lambda: not due.done()):
+            done, _ = await asyncio.wait(waiting, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                moment = "the world moves" if until is None else datetime.fromtimestamp(until, UTC).isoformat()
+                log.info("%s is held until %s at the latest on the world's clock (GET /_mock/held)", what, moment)
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not due.done():
+            raise Disconnected
+    finally:
+        stage.held.pop(due, None)
+        for one in (due, gone):
+            one.cancel()
+
+
 async def hold(stage: Stage, until: float, *, what: str, receive: Receive) -> None:
     """Wait for a moment of the world's clock, or until the world begins again.
 
     Raises:
         Disconnected: the client did not wait for it.
     """
+    await waited_for(stage, lambda: False, limit=until - stage.world.now, what=what, receive=receive)
+
+
+async def waited_for(stage: Stage, holds: Callable[[], bool], *, limit: float, what: str, receive: Receive) -> None:
+    """Wait until *holds*, or so many seconds of the world's clock have passed, or the world begins again.
+
+    Raises:
+        Disconnected: the client did not wait for it.
+        Exception: what *holds* raises.
+    """
     due: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def come(_: object) -> None:
+    def end(_: object = None) -> None:
         if not due.done():
             due.set_result(None)
 
-    event = stage.world.kernel.schedule(until, come)
-    stage.held[due] = {"what": what, "since": stage.world.now, "until": until}
-    gone: asyncio.Future[Any] = asyncio.ensure_future(receive())
-    waiting: set[asyncio.Future[Any]] = {due, gone}
+    def look() -> None:
+        try:
+            if holds():
+                end()
+        except Exception as error:  # handed to whoever waits
+            if not due.done():
+                due.set_exception(error)
+
+    until = stage.world.now + limit
+    event = stage.world.kernel.schedule(until, end)
     try:
-        with stage.pacer.waiting():
-            done, _ = await asyncio.wait(waiting, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                moment = datetime.fromtimestamp(until, UTC).isoformat()
-                log.info("%s is held until %s on the world's clock (GET /_mock/held)", what, moment)
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if not due.done():
-            raise Disconnected
+        with stage.pacer.watching(look):
+            await come(stage, due, what=what, until=until, receive=receive)
+        if not due.cancelled():
+            due.result()
     finally:
         event.cancel()
-        stage.held.pop(due, None)
-        for one in (due, gone):
-            one.cancel()
 
 
 async def respond(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,26 @@ class Catalogue(Mapping[str, NodeClass]):
     def __len__(self) -> int:
         return len(self.document)
 
+    def shown(self, name: str, files: Callable[[Sequence[str]], Sequence[str]]) -> Mapping[str, Json]:
+        """Return a class as `GET /object_info` shows it while the input folder holds *files*.
+
+        Args:
+            files: gives the names of files whose media type begins with one of the words given.
+        """
+        shown = self.document[name]
+        groups: dict[str, Json] = {}
+        for group in ("required", "optional"):
+            declared = (shown.get("input") or {}).get(group) or {}
+            changed = {
+                each: [list(files(kinds)), *declaration[1:]] if isinstance(declaration[0], list) else
+                [declaration[0], {**declaration[1], "options": list(files(kinds))}]
+                for each, declaration in declared.items()
+                if (kinds := _kinds_of(name, declaration)) is not None
+            }  # fmt: skip
+            if changed:
+                groups[group] = {**declared, **changed}
+        return {**shown, "input": {**shown["input"], **groups}} if groups else shown
+
     def extended(self, documents: Iterable[Mapping[str, Json]] = (), models: Models | None = None) -> Catalogue:
         """Return a catalogue with the classes of *documents* added (the last of one name wins) and *models* in place.
 
@@ -128,6 +148,11 @@ class Catalogue(Mapping[str, NodeClass]):
         if models:
             document = {name: _with_models(name, shown, models) for name, shown in document.items()}
         return Catalogue(document)
+
+
+def models(paths: Sequence[Path]) -> Mapping[str, Sequence[str]]:
+    """Return the model files that *paths* name, by folder; see `load`."""
+    return _read_models(paths)
 
 
 def load(*, nodes: Sequence[Path] = (), models: Sequence[Path] = ()) -> Catalogue:
@@ -185,6 +210,8 @@ _FOLDER_BY_CLASS = {
     ("ModelPatchLoader", "name"): "model_patches",
 }
 
+# What the loaders with such an option list, by media type.
+_LISTED = {"image_upload": ("image",), "audio_upload": ("audio", "video"), "video_upload": ("video",)}
 _UPLOADS = ("image_upload", "audio_upload", "video_upload", "file_upload")
 
 _DYNAMIC = frozenset({"COMFY_DYNAMICCOMBO_V3", "COMFY_AUTOGROW_V3"})
@@ -252,6 +279,14 @@ def _expanded(node_class: str, each: Input, values: Mapping[str, Json]) -> Itera
                 yield _input(node_class, f"{each.name}.{name}", declared, required=required)
     else:
         yield each
+
+
+def _kinds_of(name: str, declaration: Json) -> Sequence[str] | None:
+    """Return the media types of the input files that an input lists; None if it lists none of them."""
+    options = declaration[1] if len(declaration) > 1 and isinstance(declaration[1], dict) else {}
+    if options.get("remote") or (not isinstance(declaration[0], list) and "options" not in options):
+        return None
+    return next((kinds for option, kinds in _LISTED.items() if options.get(option)), None)
 
 
 def _with_models(name: str, shown: Mapping[str, Json], models: Models) -> Mapping[str, Json]:

@@ -759,11 +759,13 @@ def _leaves(output: OutputSpec) -> bool:
 def _outside(node: PlannedNode) -> Fault:
     """Return how a run ends at a node that would write outside. Source: ComfyUI's `get_save_image_path`."""
     prefix = next(output.prefix for output in node.outputs if _leaves(output))
-    folder = "/ComfyUI/output"
+    root = "/ComfyUI/output"
+    folder = posixpath.normpath(posixpath.join(root, posixpath.dirname(prefix)))
     text = (
         "**** ERROR: Saving image outside the output folder is not allowed."
-        f"\n full_output_folder: {posixpath.normpath(posixpath.join(folder, posixpath.dirname(prefix)))}"
-        f"\n         output_dir: {folder}\n         commonpath: {posixpath.commonpath([folder, posixpath.normpath(posixpath.join(folder, prefix))])}"
+        f"\n full_output_folder: {folder}"
+        f"\n         output_dir: {root}"
+        f"\n         commonpath: {posixpath.commonpath([root, folder])}"
     )
     return Fault("node-failed", {"cause.type": "Exception", "cause.text": text}, node.id)
 

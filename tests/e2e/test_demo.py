@@ -29,6 +29,19 @@ def test_the_demo_ends_well_and_leaves_real_pictures(story: Path, tmp_path: Path
     assert str(tmp_path.resolve()) in shown.getvalue()
 
 
+def test_all_stories_are_told_side_by_side(tmp_path: Path) -> None:
+    shown = io.StringIO()
+
+    demo.run_together(demo.stories(), into=tmp_path, rate=500, console=Console(file=shown, width=200))
+
+    assert {folder.name for folder in tmp_path.iterdir()} == set(demo.stories())
+    assert all(f"{name}: " in shown.getvalue() for name in demo.stories())
+
+
+def test_one_story_is_told_in_full_where_none_is_asked_for() -> None:
+    assert demo.main_story() in demo.stories().values()
+
+
 @EVERY_STORY
 def test_the_demo_fails_when_an_answer_is_not_as_documented(story: Path, tmp_path: Path) -> None:
     wrong = json.loads(story.read_bytes())

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test check format clean
+.PHONY: demo test check bench format clean
 
 demo: .venv/installed
 	$(BIN)/mockserver demo
@@ -17,12 +17,16 @@ check: .venv/tested
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# A quarter of an hour's calm on two cores tells most; see tests/benchmarks/README.md.
+bench: .venv/tested
+	$(BIN)/python tests/benchmarks/__main__.py
+
 format: .venv/tested
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv demo-results dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/node/node_modules
+	rm -rf .venv bench-results.json demo-results dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/node/node_modules
 	find mockserver contracts tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps remember which pyproject.toml was installed.

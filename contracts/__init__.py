@@ -1,5 +1,6 @@
 """The judge: says whether a client, a server or a recording keeps a provider's contract.
 
 Reads the same folders as the emulator (`mockserver.provider`) and knows nothing of how the emulator works: its imports
-end at `mockserver.provider`, `mockserver.exchange` and `mockserver.errors`.
+end at `mockserver.provider`, `mockserver.exchange`, `mockserver.errors` and `mockserver.data`; only `explore` uses the
+public handle `mockserver.MockServer`.
 """

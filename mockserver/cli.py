@@ -6,8 +6,8 @@ Exit codes: 0 done; 1 it could not be done, or a check found something; 2 the co
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ import click
 
 from mockserver import data, settings
 from mockserver.errors import MockServerError, UserError
+from mockserver.options import FILE, FOLDER, SCHEMAS, defaults, server_options, settings_of, table_above
 
-_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+SERVERS = ("serve", "run")
+"""The commands that start a server, and read the table of pyproject.toml."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -48,97 +49,90 @@ def _fail(text: str, *, status: int) -> None:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="comfy-mockserver", message="%(version)s")
-def commands() -> None:
+@click.pass_context
+def commands(context: click.Context) -> None:
     """An emulator of hosted ComfyUI services, down to the wire."""
-
-
-def _schemas_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--schemas", "schemas_dir", type=_FOLDER, metavar="DIR", help="Provider folders to use instead of the built-in."
-    )(command)
+    if context.invoked_subcommand in SERVERS:
+        table, folder = table_above(Path.cwd())
+        command = commands.commands[context.invoked_subcommand]
+        port = {"port": 0} if context.invoked_subcommand == "run" else {}
+        context.default_map = {context.invoked_subcommand: {**port, **defaults(command, table, folder)}}
 
 
 @commands.command()
 @click.argument("providers", nargs=-1, metavar="[PROVIDER]...")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=settings.DEFAULT_PORT, show_default=True, help="Port; 0 for a free one.")
-@click.option("--clock", "rate", default=1.0, show_default=True, metavar="RATE", help="Speed of time; 0 is by hand.")
-@click.option("--start", metavar="ISO", help="Moment at which the clock starts, such as 2025-06-01T12:00:00Z.")
-@click.option("--seed", default=0, show_default=True, help="Seed of chance and of ids.")
-@click.option("--slots", type=int, help="How many tasks run at once.  [default: as the provider has it]")
-@_schemas_option
-@click.option("--workflows", "workflows_dir", type=_FOLDER, metavar="DIR", help="Hosted workflows, ID.json each.")
-@click.option("--any-workflow", is_flag=True, help="Unknown workflow ids run the sample.")
+@server_options
 @click.option(
-    "--variant", "variants", multiple=True, metavar="PROVIDER.NAME=VALUE", help="Reading of an open question."
+    "--log",
+    type=click.Choice(["auto", "text", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="A line an exchange; auto: text on a terminal, else nothing.",
 )
-@click.option("--api-key", "api_keys", multiple=True, metavar="KEY", help="The only keys accepted (repeatable).")
-@click.option("--accounts", type=_FILE, metavar="FILE", help="Keys, tenants, pools and balances.")
-@click.option("--public-url", metavar="URL", help="Base of links.  [default: the address a client used]")
-@click.option("--nodes", type=_FILE, multiple=True, metavar="FILE", help="A saved /object_info of yours (repeatable).")
-@click.option(
-    "--models",
-    type=click.Path(path_type=Path, exists=True),
-    multiple=True,
-    metavar="FILE|DIR",
-    help="Your model files (repeatable).",
-)
-@click.option("--scenario", "scenarios", multiple=True, metavar="FILE|NAME", help="What goes wrong (repeatable).")
-@click.option("--fail", "fails", multiple=True, metavar="NAME", help="An error that calls or tasks meet (repeatable).")
-@click.option(
-    "--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Host that may use /_mock (repeatable)."
-)
-@click.option(
-    "--results",
-    "results_dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Keep results here too.",
-)
-def serve(
-    start: str | None,
-    schemas_dir: Path | None,
-    variants: tuple[str, ...],
-    accounts: Path | None,
-    **options: Any,
-) -> None:
+def serve(log: str, **options: Any) -> None:
     """Serve the named providers, or all of them, until Ctrl-C.
 
     Each stands at /PROVIDER/, at / when it is the only one, and under its real host name in Host. The last line printed
-    is "ready: URL".
+    is "ready: URL". Options may also stand in [tool.mockserver] of pyproject.toml, by their names.
+
+    \b
+    mockserver serve                                  every provider, real time, port 8787
+    mockserver serve genstudio --clock 20             one, 20 times as fast
+    mockserver serve --clock 0 --seed 7               time by hand, the same each time
+    mockserver serve --scenario node-fails-once       something goes wrong
+    mockserver serve --log json > exchanges.ndjson    for machines
     """
     from mockserver import server
+    from mockserver.log import teller
 
-    schemas_dir = schemas_dir or data.schemas()
-    meta = data.schemas() / "_meta" / "accounts.schema.json"
-    server.serve(
-        settings.Settings(
-            start=None if start is None else settings.parse_start(start),
-            schemas_dir=schemas_dir,
-            variants=settings.parse_variants(variants),
-            accounts=settings.load_accounts(accounts, meta=meta) if accounts else (),
-            **options,
-        ),
-        started=_announce,
-    )
+    server.serve(settings_of(**options), started=_announce, heard=teller(log))
 
 
 def _announce(running: Any) -> None:
     for name, url in running.provider_urls().items():
         click.echo(f"{name}: {url}")
+    for name, value in running.server.tls_environment.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    if sys.stdout.isatty():
+        click.echo(f"dashboard: {running.url}/_mock/")
     click.echo(f"ready: {running.url}")
     sys.stdout.flush()
 
 
+@commands.command(context_settings={"allow_interspersed_args": False})
+@click.option("--provider", "providers", multiple=True, metavar="NAME", help="Whom to serve (repeatable).")
+@server_options
+@click.option("--expect", multiple=True, metavar="RULE", help="A rule that is broken on purpose (repeatable).")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(command: tuple[str, ...], expect: tuple[str, ...], **options: Any) -> int:
+    """Run COMMAND beside an emulator, and check its conduct: mockserver run -- npm test.
+
+    COMMAND finds NAME_BASE_URL, NAME_WS_URL and NAME_API_KEY of each provider in its environment, and MOCKSERVER_URL.
+    Its exit code is passed on; where that is 0 and the contract was broken, it is 1. The port is free unless given.
+
+    \b
+    mockserver run -- npm test                        in real time
+    mockserver run --clock 20 -- npm test             20 times as fast
+    mockserver run --tls -- npm test                  the real host names, too
+    """
+    from mockserver import run as room
+
+    return room.run(command, settings_of(**options), expect=expect, tell=lambda text: click.echo(text, err=True))
+
+
 @commands.command()
 @click.argument("name", required=False)
-def scenarios(name: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+def scenarios(name: str | None, as_json: bool) -> None:
     """List the ready scenarios for --scenario, one line each; with NAME or a FILE, print one, checked."""
     from mockserver.scenario import library
 
     if name is None:
-        for known in library.files():
-            click.echo(f"{known:<31} {library.line(library.find(known))}")
+        lines = {known: library.line(library.find(known)) for known in library.files()}
+        if as_json:
+            _print_json(lines)
+        else:
+            click.echo("\n".join(f"{known:<31} {line}" for known, line in lines.items()))
         return
     library.find(name)
     file = library.files().get(name) or Path(name)
@@ -146,16 +140,25 @@ def scenarios(name: str | None) -> None:
 
 
 @commands.group(invoke_without_command=True)
-@_schemas_option
+@SCHEMAS
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_context
-def providers(context: click.Context, schemas_dir: Path | None) -> None:
+def providers(context: click.Context, schemas_dir: Path | None, as_json: bool) -> None:
     """List the providers; `show NAME` tells all about one, `check DIR` checks a folder of your own."""
     if context.invoked_subcommand is not None:
         return
     from mockserver.provider import load
 
-    for name, folder in data.providers(schemas_dir or data.schemas()).items():
-        provider = load(folder, name=name)
+    folders = data.providers(schemas_dir or data.schemas())
+    loaded = {name: load(folder, name=name) for name, folder in folders.items()}
+    if as_json:
+        shown = {
+            name: {"title": one.title, "version": one.version, "hosts": list(one.hosts), "folder": str(folders[name])}
+            for name, one in loaded.items()
+        }
+        _print_json(shown)
+        return
+    for name, provider in loaded.items():
         click.echo(
             f"{name:<12} {provider.title} {provider.version} ({', '.join(provider.hosts) or 'no host of its own'})"
         )
@@ -163,7 +166,7 @@ def providers(context: click.Context, schemas_dir: Path | None) -> None:
 
 @providers.command()
 @click.argument("names", nargs=-1, metavar="[NAME ...]")
-@_schemas_option
+@SCHEMAS
 def show(names: tuple[str, ...], schemas_dir: Path | None) -> None:
     """Tell a provider's operations, states, errors, variants with their readings, and sources; no name means all."""
     from mockserver.portrait import portrait
@@ -177,7 +180,7 @@ def show(names: tuple[str, ...], schemas_dir: Path | None) -> None:
 
 
 @providers.command()
-@click.argument("folder", type=_FOLDER, metavar="DIR")
+@click.argument("folder", type=FOLDER, metavar="DIR")
 def check(folder: Path) -> None:
     """Check a provider's folder wholly, every reading of every variant included."""
     from mockserver.provider import check
@@ -187,11 +190,11 @@ def check(folder: Path) -> None:
 
 
 @commands.command()
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 @click.option("--curl", "form", flag_value="curl", help="Print the console's trial-run request instead.")
 @click.option("--json-schema", "form", flag_value="json-schema", help="Print a JSON Schema of the body instead.")
 @click.option("--provider", "name", help="Whose request it is.  [default: the first that hosts workflows]")
-@_schemas_option
+@SCHEMAS
 def workflow(file: Path, form: str | None, name: str | None, schemas_dir: Path | None) -> None:
     """Print the parameters of the workflow in FILE (ComfyUI's API format): type, choices, range and default of each."""
     from mockserver import console
@@ -242,3 +245,40 @@ def demo(provider: str | None, out: Path, rate: float) -> None:
         room.run(story, into=out / story.parent.name, rate=rate)
     if provider is None:
         room.run_together(room.stories(), into=out, rate=rate)
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that a server would listen on.")
+@click.option("--port", default=settings.DEFAULT_PORT, show_default=True, help="Port that it would listen on.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(host: str, port: int, as_json: bool) -> int:
+    """Say what is wrong with this set-up: installation, folders, port, proxy variables, clock. Exit 1 if so."""
+    from mockserver.doctor import examine
+
+    findings = examine(host=host, port=port)
+    if as_json:
+        _print_json([finding.as_json() for finding in findings])
+    else:
+        colours = {"well": "green", "note": "yellow", "wrong": "red"}
+        for one in findings:
+            click.echo(f"{click.style(f'{one.verdict:<6}', fg=colours[one.verdict])} {one.what:<10} {one.says}")
+            if one.remedy:
+                click.echo(f"{'':<17} {one.remedy}")
+    return int(any(finding.verdict == "wrong" for finding in findings))
+
+
+@commands.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete commands, options and names.
+
+    \b
+    bash:  eval "$(mockserver completion bash)"     in ~/.bashrc
+    zsh:   eval "$(mockserver completion zsh)"      in ~/.zshrc
+    fish:  mockserver completion fish | source      in ~/.config/fish/config.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None, "click knows the shells of the choice"
+    click.echo(found(commands, {}, "mockserver", "_MOCKSERVER_COMPLETE").source())

@@ -17,6 +17,7 @@ five things to `do`:
 - `download`: the `link` into `file`, which must be an image in `format` and of `size`.
 
 Answers must fit the JSON Schema `expect`; `keep` remembers parts of them (name -> pointer) for `{name}` in later texts.
+`{server}` is the address of the provider.
 """
 
 from __future__ import annotations
@@ -201,6 +202,7 @@ class _Teller:
 
     async def tell(self) -> None:
         story = json.loads(self.file.read_bytes())
+        self.known.setdefault("server", self.url)
         self.console.print(f"[bold]{story['title']}[/bold] at {self.url}")
         words = (self.upload, self.put, self.send, self.watch, self.download)
         tell = {word.__name__: word for word in words}
@@ -331,7 +333,7 @@ class _Teller:
 
     def learn(self, step: Mapping[str, Any], answer: httpx.Response) -> None:
         body = self.answered(step, answer)
-        self.known |= {name: at(body, pointer) for name, pointer in step.get("keep", {}).items()}
+        self.known |= {name: at(body, filled(pointer, self.known)) for name, pointer in step.get("keep", {}).items()}
 
     def answered(self, step: Mapping[str, Any], answer: httpx.Response) -> Any:
         status = step.get("status", 200)

@@ -75,11 +75,18 @@ class Settings:
     """How many worlds beside the main one there may be at once."""
     world_idle: float = 600.0
     """Real seconds after which a world that nobody uses is dropped; the main one never is."""
+    watch: bool = False
+    """Load scenarios, workflows and schemas again when their files change."""
+    tls: bool = False
+    """Also answer for the real host names, over TLS and as a proxy."""
+    tls_port: int = 0
+    """Of that; 0 for a free one."""
     results_dir: Path | None = None
-    """Also write every result into this folder."""
+    """Files of the user's that are shown in place of drawn results with their extension."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.port <= 65535, "port", self.port, "a number from 0 (a free port) to 65535")
+        for port in (self.port, self.tls_port):
+            _require(0 <= port <= 65535, "port", port, "a number from 0 (a free port) to 65535")
         _require(self.rate >= 0 and math.isfinite(self.rate), "clock rate", self.rate, "0 (by hand), 1 (real) or more")
         _require(self.max_worlds >= 0, "number of worlds", self.max_worlds, "0 or more")
         _require(self.world_idle > 0, "idle time of worlds", self.world_idle, "above 0")
@@ -105,6 +112,18 @@ class Settings:
     def start_moment(self) -> int:
         """Return the Unix second at which a world made now starts."""
         return int(time.time()) if self.start is None else self.start
+
+
+def usual_port(schemas_dir: Path, providers: Sequence[str]) -> int:
+    """Return the port to listen on where none is said: that of the only provider, where it stands on this machine."""
+    known = data.providers(schemas_dir)
+    served = list(providers or known)
+    if len(served) == 1 and served[0] in known:
+        for server in read_json(known[served[0]] / "openapi.json", what="provider").get("servers", ()):
+            url = urlsplit(server["url"])
+            if url.hostname in ("127.0.0.1", "localhost") and url.port is not None:
+                return int(url.port)
+    return DEFAULT_PORT
 
 
 def parse_start(text: str) -> int:

@@ -87,7 +87,7 @@ def test_its_openapi_document_passes_a_validator(name: str) -> None:
 def test_it_is_served_at_its_name_and_by_its_real_host(server: Running, name: str) -> None:
     provider = PROVIDERS[name]
     operation = provider.operations[0]
-    path = provider.mounts[0] + path_of(operation.path)
+    path = provider.mounts[-1] + path_of(operation.path)
 
     by_name = httpx.request(operation.method, f"{server.url}/{name}{path}")
     by_host = httpx.request(operation.method, f"{server.url}{path}", headers={"Host": provider.hosts[0]})
@@ -104,7 +104,7 @@ def test_every_operation_answers_an_empty_call_in_a_form_it_documents(server: Ru
 
     for operation in provider.operations:
         item = provider.documents["openapi.json"]["paths"][operation.path][operation.method.lower()]
-        answer = httpx.request(operation.method, f"{server.url}/{name}{provider.mounts[0]}{path_of(operation.path)}")
+        answer = httpx.request(operation.method, f"{server.url}/{name}{provider.mounts[-1]}{path_of(operation.path)}")
         assert str(answer.status_code) in item["responses"] or answer.status_code in known, operation.id
 
     assert broken_answers(server) == []
@@ -117,7 +117,7 @@ def test_every_refusal_can_be_asked_for_by_its_name(server: Running, name: str, 
     headers = {"X-Mock-Fail": entry.name}
 
     if operation is not None:
-        url = f"{server.url}/{name}{provider.mounts[0]}{path_of(operation.path)}"
+        url = f"{server.url}/{name}{provider.mounts[-1]}{path_of(operation.path)}"
         told = httpx.request(operation.method, url, headers=headers).status_code
     else:
         told = handshake(server, name, headers)

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -64,21 +65,21 @@ def notation(kind: str, types: tuple[str, ...], form: str | None) -> Notation | 
         # Bare and whole, a share would be 0 until the very end.
         return Notation(_rounded_share, float) if form is None and first != "integer" else None
     if form == "count":
-        return Notation(_count, _same)
+        return Notation(_count, same)
     if form == "numbers-as-text":
-        return Notation(numbers_as_text, _same)
+        return Notation(numbers_as_text, same)
     if kind == "number" and form == "double":
-        return Notation(_same, _point)
+        return Notation(same, _point)
     if kind in ("number", "count"):
         if first == "string":
             return Notation(decimal_text, _number)
-        return Notation(math.floor if first == "integer" and kind == "number" else _same, _number)
+        return Notation(math.floor if first == "integer" and kind == "number" else same, _number)
     if kind in ("text", "state"):
         if first == "integer":
             return Notation(_integer, _text)
-        return Notation(_same, _text if "integer" in types else _same)
+        return Notation(same, _text if "integer" in types else same)
     # What a document or a fact holds may be a number or its digits; the type on the wire decides.
-    return Notation({"integer": _integer, "string": _number_text}.get(first or "", _same), _same)
+    return Notation({"integer": _integer, "string": _number_text}.get(first or "", same), same)
 
 
 FITTING = {
@@ -223,6 +224,11 @@ def _moment(first: str | None, form: str | None) -> Notation | None:
 
 def http_date(moment: float) -> str:
     """Write Unix seconds as `Date` headers do, in English whatever the locale."""
+    return _http_date(int(moment))
+
+
+@lru_cache(maxsize=64)
+def _http_date(moment: int) -> str:
     at = datetime.fromtimestamp(moment, UTC)
     day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[at.weekday()]
     month = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")[at.month - 1]
@@ -243,7 +249,7 @@ def _parsed(text: Any, pattern: str, zone: timezone) -> float:
         raise Unreadable(str(error)) from None
 
 
-def _same(value: Any) -> Any:
+def same(value: Any) -> Any:
     return value
 
 
@@ -298,4 +304,9 @@ def _whole(factor: int) -> Convert:
 
 
 def _divided(factor: int) -> Convert:
-    return lambda number: number / factor
+    def read(number: Any) -> float:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise Unreadable(f"{number!r} is no number")
+        return number / factor
+
+    return read

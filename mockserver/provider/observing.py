@@ -205,10 +205,10 @@ class Observer:
 
 
 def _tell(book: _Book, name: str, told: Any, looped: bool) -> None:
-    if looped:
-        book.values.setdefault(name, []).append(told)
-    else:
-        book.values.setdefault(name, told)
+    held = book.values.setdefault(name, [] if looped else told)
+    # What stands beside a loop and again inside it was told by the one beside.
+    if looped and isinstance(held, list):
+        held.append(told)
 
 
 def _mapped(name: str, table: Mapping[str, Any], silent: list[Any]) -> Note:

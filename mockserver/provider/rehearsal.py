@@ -19,8 +19,8 @@ from mockserver.provider.sample import sample_scopes
 from mockserver.provider.scope import Scope
 from mockserver.provider.validation import Validators
 
-ELSEWHERE = ("route-unknown", "method-unknown")
-"""Conditions of calls that match no operation."""
+ELSEWHERE = ("route-unknown", "method-unknown", "origin-refused")
+"""Conditions of calls that match no operation, or are refused before one is looked for."""
 CERTAIN = {"read": ("unknown",), "cancel": ("unknown",), "update": ("unknown",)}
 """Verb -> conditions of its kind that it raises for certain, when what is asked for is not there."""
 
@@ -143,7 +143,7 @@ def _refused_scopes(provider: Provider, entry: Refusal, word: str) -> Iterator[S
 
 
 def _sample_fact(fact: str) -> Any:
-    if fact.endswith((".keys",)):
+    if fact.endswith((".keys", ".values", ".outputs")):
         return ["sample"]
     numbers = (".after", ".count", ".size", ".bytes", ".expired", ".now")
     return 1 if fact.endswith(numbers) else "sample"

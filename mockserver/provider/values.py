@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from mockserver.provider.scope import Scope
@@ -155,15 +156,13 @@ def _getter(value: Value, base: str) -> Get:
 
 
 def _attribute_of(find: Get, attribute: str) -> Get:
+    attribute_of = attrgetter(attribute)
+
     def get(scope: Scope) -> Any:
         subject = find(scope)
-        return None if subject is None else getattr(subject, attribute)
+        return None if subject is None else attribute_of(subject)
 
     return get
-
-
-def _task(scope: Scope) -> Any:
-    return scope.task
 
 
 def _node(scope: Scope) -> Any:
@@ -201,17 +200,13 @@ def _thing(kind: str) -> Get:
     return find
 
 
-def _slot(name: str) -> Get:
-    return lambda scope: getattr(scope, name)
-
-
 _SUBJECTS: dict[str, Get] = {
-    "task": _task,
+    "task": attrgetter("task"),
     "node": _node,
     "file": _file,
     "failure": _failure,
     **{
-        name: _slot(name)
+        name: attrgetter(name)
         for name in (
             *("call", "queue", "link", "error", "problem", "page", "event"),
             *("connection", "preview", "catalogue", "member"),
@@ -411,14 +406,18 @@ def _and(values: Any) -> str:
     return ", ".join(quoted[:-1]) + f", and {quoted[-1]}"
 
 
+def _listed(values: Any) -> Iterable[Any]:
+    return values if isinstance(values, list | tuple) else (values,)
+
+
 _FILTERS: dict[str, Callable[[Any], str]] = {
     "lower": lambda value: str(value).lower(),
     "json": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
     "python": repr,
     "python-type": lambda value: type(value).__name__,
     "hex": _hex,
-    "comma": lambda values: ", ".join(str(value) for value in values),
-    "lines": lambda values: "\n".join(str(value) for value in values),
+    "comma": lambda values: ", ".join(str(value) for value in _listed(values)),
+    "lines": lambda values: "\n".join(str(value) for value in _listed(values)),
     "flat": lambda value: re.sub(r"[\r\n]+", "", str(value)),
     "and": _and,
 }

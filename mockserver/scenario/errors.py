@@ -26,6 +26,8 @@ _FACTS: Mapping[str, Any] = {
     "violation.count": 1,
     "violation.type": "null",
     "violation.all": (TEXT,),
+    "violation.values": [TEXT],
+    "problems.outputs": [TEXT],
     "limit.bytes": 0,
     "retry.after": 1,
     "link.expired": 0.0,

@@ -60,6 +60,10 @@ class Picks:
         )
 
 
+LONGEST = 1e9
+"""Seconds beyond which a delay only breaks calendars."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delay:
     """A length to draw: fixed where `high` and `sigma` are None."""
@@ -75,7 +79,8 @@ class Delay:
         if self.sigma is not None:
             # Box and Muller; the first draw must not be zero.
             radius = math.sqrt(-2 * math.log(1 - chance.uniform(0, 1)))
-            return self.low * math.exp(self.sigma * radius * math.cos(2 * math.pi * chance.uniform(0, 1)))
+            drawn = self.low * math.exp(self.sigma * radius * math.cos(2 * math.pi * chance.uniform(0, 1)))
+            return min(drawn, LONGEST)
         return self.low
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,8 @@ def make(document: Json, name: str) -> Scenario:
     Raises:
         ScenarioError: it will not do.
     """
+    for pointer, problem in _odd(document):
+        raise ScenarioError(name, pointer, problem)
     _judge(document, name)
     rules = []
     places: dict[str, str] = {}
@@ -139,7 +142,7 @@ def _json(text: str, name: str) -> Json:
 
     try:
         return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
-    except ValueError as error:
+    except ValueError as error:  # also a number of more digits than are read
         raise ScenarioError(name, "", f"is not JSON: {error}") from None
     except RecursionError:
         raise ScenarioError(name, "", "is nested too deep") from None
@@ -187,6 +190,8 @@ def _yaml(text: str, name: str) -> Json:
         return yaml.load(text, Loader=_Loader)  # a SafeLoader that reads less
     except yaml.YAMLError as error:
         raise ScenarioError(name, "", f"is not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:  # a number of more digits than are read
+        raise ScenarioError(name, "", f"cannot be read: {error}") from None
     except RecursionError:
         raise ScenarioError(name, "", "is nested too deep") from None
 
@@ -198,6 +203,12 @@ def _yaml(text: str, name: str) -> Json:
 def meta_schema() -> Any:
     """Return `scenario.schema.json`."""
     return json.loads((data.schemas() / "_meta" / "scenario.schema.json").read_text("utf-8"))
+
+
+@functools.cache
+def _accounts() -> Draft202012Validator:
+    file = data.schemas() / "_meta" / "accounts.schema.json"
+    return Draft202012Validator(json.loads(file.read_text("utf-8")))
 
 
 @functools.cache
@@ -240,6 +251,31 @@ def _told(error: ValidationError) -> tuple[str, str]:
         near = nearest(str(error.instance), known)
         return _pointer(path), f"is {error.instance!r}{near}; known: {', '.join(known)}"
     return _pointer(path), error.message
+
+
+def _odd(value: Json, pointer: str = "") -> Iterator[tuple[str, str]]:
+    """Find what a reader of JSON may let through and no writer of it can send."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield pointer, f"{value} is no number of JSON"
+    elif isinstance(value, int) and abs(value) >= 2**64:
+        yield pointer, "is larger than 64 bits can hold"
+    elif isinstance(value, str) and not _is_unicode(value):
+        yield pointer, "holds half of a surrogate pair; write the whole character"
+    elif isinstance(value, Mapping):
+        for key, member in value.items():
+            yield from _odd(key, f"{pointer}/{escape(ascii(key)[1:-1])}")
+            yield from _odd(member, f"{pointer}/{escape(key)}")
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from _odd(member, f"{pointer}/{index}")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _pointer(path: Iterable[str | int]) -> str:
@@ -381,19 +417,29 @@ def _unix(text: str, name: str, pointer: str) -> float:
         raise ScenarioError(
             name, pointer, f"is {text!r}; a moment is ISO 8601, such as '2025-06-01T12:00:00Z'"
         ) from None
+    if moment.year >= 3000:
+        raise ScenarioError(name, pointer, f"is {text!r}; give a moment before the year 3000")
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _setting(said: Mapping[str, Any], name: str) -> Setting:
     given = said.get("start")
     start = int(_unix(given, name, "/setting/start")) if isinstance(given, str) else given
+    accounts = said.get("accounts", [])
+    error = best_match(_accounts().iter_errors(accounts))
+    if error is not None:
+        raise ScenarioError(name, f"/setting/accounts{_pointer(error.absolute_path)}", error.message)
+    keys = [account["key"] for account in accounts]
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            raise ScenarioError(name, f"/setting/accounts/{index}/key", f"{key!r} is given already; keys are unique")
     return Setting(
         variants=said.get("variants", {}),
         seed=said.get("seed"),
         start=start,
         slots=said.get("slots"),
         workflows=said.get("workflows", {}),
-        accounts=tuple(said.get("accounts", ())),
+        accounts=tuple(accounts),
         rate=said.get("rate"),
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -57,17 +58,23 @@ class Application:
         if path.startswith("/_mock") and not path.startswith("/_mock/w/"):
             await self._control(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        pairs = tuple([_decoded(name, value) for name, value in scope["headers"]])
+        headers = dict(pairs)
         host = headers.get("host", "")
         raw = scope.get("raw_path", path.encode()).decode("latin-1").partition("?")[0]
         place = self.emulator.place(host.lower(), path, raw, scope.get(WORLD))
-        head = Head(scope.get("method", "GET"), headers, scope["query_string"].decode("latin-1"), _base(scope, host))
+        query = scope["query_string"].decode("latin-1")
+        head = Head(scope.get("method", "GET"), headers, query, _base(scope, host), pairs)
         if scope["type"] == "websocket":
             await self._feed(place, head, receive, send)
         elif place is None:
             await _nowhere(self.emulator, path, send)
         else:
-            await self._call(place, head, receive, send)
+            place.stage.busy += 1
+            try:
+                await self._call(place, head, receive, send)
+            finally:
+                place.stage.busy -= 1
 
     async def _call(self, place: Place, head: Head, receive: Receive, send: Send) -> None:
         provider = place.served.store if place.in_store and place.served.store is not None else place.served.provider
@@ -125,7 +132,7 @@ class Application:
             host=head.headers.get("host", ""),
             path=place.raw,
             query=head.query_string,
-            request_headers=head.headers,
+            request_headers=head.pairs,
             request_body=done.body,
             status=done.answer.status,
             response_headers=headers,
@@ -146,6 +153,18 @@ class Application:
         await feeds.follow(place, found[0].channel, head, receive, send)
 
 
+# A client sends the same headers again and again, and every exchange that is kept holds them: one text for all is half
+# the memory of a poll, and memory is what the record of a fast poll costs.
+@lru_cache(maxsize=2048)
+def _decoded(name: bytes, value: bytes) -> tuple[str, str]:
+    return name.decode("latin-1"), value.decode("latin-1")
+
+
+@lru_cache(maxsize=2048)
+def _encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    return header[0].encode("latin-1"), header[1].encode("latin-1", "replace")
+
+
 def _base(scope: Scope, host: str) -> str:
     scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", "http"), scope.get("scheme", "http"))
     if not host:
@@ -157,7 +176,7 @@ def _base(scope: Scope, host: str) -> str:
 async def _respond(
     send: Send, status: int, headers: list[tuple[str, str]], body: bytes, *, length: int | None = None
 ) -> None:
-    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+    raw = list(map(_encoded, headers))
     if status not in (204, 304):
         raw.append((b"content-length", str(len(body) if length is None else length).encode()))
     await send({"type": "http.response.start", "status": status, "headers": raw})

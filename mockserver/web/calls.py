@@ -51,6 +51,8 @@ class Head:
     query_string: str
     base: str
     """By what the caller reached us: `http://127.0.0.1:8787`."""
+    pairs: tuple[tuple[str, str], ...]
+    """All headers, in order."""
 
     @property
     def query(self) -> list[tuple[str, str]]:
@@ -161,8 +163,9 @@ async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[
         return done
     except Refused as refused:
         problem = refused
-        if operation is not None and request is not None and (marks is None or operation.verb.name != "submit"):
-            service.skip_number(operation.verb, _given(operation, request))
+        given = None if operation is None or request is None or marks is not None else _given(operation, request)
+        if operation is not None and given is not None:
+            service.skip_number(operation.verb, given)
     except Unreadable as unreadable:
         problem = Refused("request-invalid", {"violation.text": str(unreadable), "violation.keyword": "format"})
     except Broken as broken:
@@ -213,7 +216,8 @@ def _account(
     procedure = procedure_of(provider, operation.security)
     if procedure is not None:
         signed = SignedRequest(head.method, place.path, tuple(head.query), head.headers, b"", "", "")
-        id = procedure.key(signed, place.stage.offer.signing_secrets, place.stage.nonces, now=time.time())
+        now = place.stage.world.now if place.stage.virtual else time.time()
+        id = procedure.key(signed, place.stage.offer.signing_secrets, place.stage.nonces, now=now)
         return None if id is None else place.stage.account(place.served, id, header=procedure.header)
     key_given = key_of(provider, operation.security, head.headers, head.query)
     return None if key_given is None else place.stage.account(place.served, key_given)
@@ -297,12 +301,12 @@ def _check_files(operation: Operation, marks: Marks) -> None:
             raise Refused("not-an-image", {"file.name": part.filename})
 
 
-def _given(operation: Operation, request: Request) -> Marks:
-    """Return what a refused request gives, as far as it can be read."""
+def _given(operation: Operation, request: Request) -> Marks | None:
+    """Return what a refused request gives; None where it cannot be read."""
     try:
         return operation.read(request)
     except (Refused, Unreadable):
-        return {}
+        return None
 
 
 async def _compose(place: Place, service: Service, marks: Marks) -> None:

@@ -23,14 +23,16 @@ from mockserver.scenario import Script, library, parse
 from mockserver.scenario import fail as make_fail
 from mockserver.web import har, verifying
 from mockserver.web.dashboard.routes import dashboard
-from mockserver.web.directory import directory
 from mockserver.web.emulator import MAIN, WORLD, Emulator, Stage
 from mockserver.web.recorder import as_json
+from mockserver.web.ways import ways
 from mockserver.web.wire import waited_for
 from mockserver.world.parameters import ranges
 from mockserver.world.task import Task
 
 MAX_BODY = 1024 * 1024
+LATEST = 32_503_680_000
+"""Unix seconds up to which dates can be written in every form: the year 3000."""
 LOCAL = ("localhost", "testserver")
 
 
@@ -56,7 +58,7 @@ def control(emulator: Emulator) -> ASGIApp:
         Route("/_mock/scenarios/{name}", api.drop_scenario, methods=["DELETE"]),
         Route("/_mock/fail", api.fail, methods=["POST"]),
         Route("/_mock/openapi.json", api.openapi),
-        *directory(emulator, api.stage),
+        *ways(emulator, api.stage),
     ]
     # Every route about a world stands below each world too.
     shared = ("/_mock/ready", "/_mock/openapi.json")
@@ -141,7 +143,7 @@ class _Control:
             return _json({**_clock(stage), "reached": reached})
         turns: dict[str, Callable[[Any], object]] = {
             "rate": lambda rate: stage.world.set_rate(_number(rate, "rate"), time.monotonic()),
-            "jump": lambda seconds: stage.world.jump(_number(seconds, "jump"), time.monotonic()),
+            "jump": lambda seconds: stage.world.jump(_seconds(stage, seconds, "jump"), time.monotonic()),
             "pause": lambda yes: stage.world.set_rate(0, time.monotonic()) if yes is True else None,
             "next": lambda yes: stage.world.jump_to_next(time.monotonic()) if yes is True else None,
         }
@@ -205,9 +207,9 @@ class _Control:
         return _json(verifying.shown(verifying.question(stage, await _body(request))()))
 
     async def wait(self, request: Request) -> Response:
-        """Wait until what `verify` takes holds, at most `limit` seconds of the world's clock; the clock is not turned."""
+        """Wait until what `verify` takes holds, at most `limit` seconds of the world's clock, which is not turned."""
         stage, asked = self.stage(request), await _body(request)
-        limit = _number(asked.pop("limit", 3600), "limit")
+        limit = _seconds(stage, asked.pop("limit", 3600), "limit")
         answer = verifying.question(stage, asked)
         verdict = answer()
         if not verdict.holds:
@@ -273,7 +275,11 @@ class _Control:
         wanted = _object(raw) if raw.strip() else {}
         stage = self.emulator.open_new(wanted)
         if "port" in wanted:
-            await self.emulator.open_ports(stage, wanted["port"])
+            try:
+                await self.emulator.open_ports(stage, wanted["port"])
+            except UserError:
+                self.emulator.close(stage.world.id)
+                raise
         return _json(self._world(request, stage), 201)
 
     async def close_world(self, request: Request) -> Response:
@@ -317,7 +323,8 @@ class _Control:
 
 def _clock(stage: Stage) -> dict[str, Any]:
     world = stage.world
-    return {"now": world.now, "rate": world.clock.rate, "next": world.due(), "start": world.clock.start}
+    clock = world.clock
+    return {"now": world.now, "rate": clock.rate, "next": world.due(), "start": clock.start, "seed": world.seed}
 
 
 def _task(provider: str, task: Task, stage_now: float) -> dict[str, Any]:
@@ -372,7 +379,7 @@ def _until(stage: Stage, wanted: dict[str, Any]) -> bool:
     # Progress makes no event of its own unless somebody follows the task.
     watch = runs.watch(lambda event: None, task=str(until["task"]))
     try:
-        return stage.world.run_until(holds, limit=_number(limit, "limit"), real=time.monotonic())
+        return stage.world.run_until(holds, limit=_seconds(stage, limit, "limit"), real=time.monotonic())
     finally:
         watch.cancel()
 
@@ -404,6 +411,13 @@ def _number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UserError(f"{name} is {value!r}; a number is needed")
     return float(value)
+
+
+def _seconds(stage: Stage, value: Any, name: str) -> float:
+    seconds = _number(value, name)
+    if stage.world.now + seconds > LATEST:
+        raise UserError(f"{name} is {value!r}, which leads beyond the year 3000; give fewer seconds")
+    return seconds
 
 
 def _since(request: Request) -> int:

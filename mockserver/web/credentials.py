@@ -196,11 +196,17 @@ def _key(scheme: Mapping[str, Any], headers: Mapping[str, str], query: Sequence[
         given = headers.get(name.lower()) if scheme["in"] == "header" else dict(query).get(name)
     if not given:
         raise Refused("credentials-missing", {"header.name": name})
-    if "x-key" in scheme and not _well_formed(json.dumps(scheme["x-key"], sort_keys=True))(given):
+    if "x-key" in scheme and not _well_formed(scheme["x-key"])(given):
         raise Refused("credentials-wrong", {"header.name": name})
     return given
 
 
-@functools.cache
-def _well_formed(schema: str) -> Callable[[Any], bool]:
-    return conditions.fits(json.loads(schema))
+_FITS: dict[int, tuple[Any, Callable[[Any], bool]]] = {}
+"""Identity of a schema -> it, which keeps the identity its own, and its predicate."""
+
+
+def _well_formed(schema: Any) -> Callable[[Any], bool]:
+    known = _FITS.get(id(schema))
+    if known is None:
+        known = _FITS[id(schema)] = (schema, conditions.fits(schema))
+    return known[1]

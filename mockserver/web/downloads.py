@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from mockserver.web.emulator import Stage
 
 
+ANIMATION_FRAMES = 4
+
+
 async def bytes_of(stage: Stage, file: File, process: Any) -> tuple[bytes, str]:
     """Return the bytes of *file* and their media type, after the image commands *process*.
 
@@ -33,6 +37,9 @@ async def bytes_of(stage: Stage, file: File, process: Any) -> tuple[bytes, str]:
         Refused: `process-refused`.
     """
     content = file.content
+    own = None if file.task is None else _own(stage.emulator.settings.results_dir, file)
+    if own is not None:
+        content = await anyio.to_thread.run_sync(own.read_bytes)
     if content is None and file.source is not None:
         content = await anyio.to_thread.run_sync(stage.emulator.results.drawn, _stand_in(file.source))
     if content is None:
@@ -55,7 +62,10 @@ def recipe(file: File) -> Any:
     assert task is not None, "a file is an upload or a result"
     part = 2 if _trouble(file) == "wrong-size" else 1
     size = (file.width or 512) // part, (file.height or 512) // part
-    return picture_of(task, size=size, extension=file.extension, index=file.index)
+    picture = picture_of(task, size=size, extension=file.extension, index=file.index)
+    specs = file.planned.outputs if file.planned is not None else ()
+    animated = any(one.kind == "animation" and one.extension == file.extension for one in specs)
+    return replace(picture, frames=ANIMATION_FRAMES) if animated else picture
 
 
 def picture_of(task: Task, *, size: tuple[int, int], extension: str, index: int = 0) -> images.Picture:
@@ -105,6 +115,14 @@ class Preview:
         if self._node.planned.pushes:
             return images.draw(replace(self._picture, index=self._node.step))
         return images.unfinished(self._picture, self._node.step / max(1, self._node.steps))
+
+
+def _own(folder: Path | None, file: File) -> Path | None:
+    """Return the file of the user's that stands for a result: of those with its extension each in turn."""
+    if folder is None or not folder.is_dir() or file.task is None:
+        return None
+    fitting = sorted(one for one in folder.iterdir() if one.suffix.lower() == f".{file.extension}" and one.is_file())
+    return fitting[(file.task.number - 1 + file.index) % len(fitting)] if fitting else None
 
 
 def _trouble(file: File) -> str | None:

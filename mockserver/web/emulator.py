@@ -10,9 +10,9 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, NamedTuple, Protocol
 
 from mockserver.errors import MockServerError, Refused, UserError
 from mockserver.exchange import Exchange
@@ -57,8 +57,7 @@ class Listener(Protocol):
         """Listen no longer, and close its connections."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a request leads: `path` and `raw` (percent-encoded) are what is left below the provider's mount."""
 
     stage: Stage
@@ -98,6 +97,12 @@ class Stage:
         self.world = World(id, seed=seed, start=start, rate=rate, real=time.monotonic(), setup=self._setup)
         self.pacer = Pacer(self.world, leaps=emulator.leaps)
         self.nonces = Nonces()
+        self.busy = 0
+        """How many calls are under way, held ones included."""
+        self.virtual = False
+        """Whether clients live by this world's clock, see `ways.py`."""
+        self.feeds: dict[int, Callable[[], Exchange]] = {}
+        """Push connections that are open: a number -> what crossed them so far."""
         self.held: dict[asyncio.Future[Any], dict[str, Any]] = {}
         """Answers that wait for this world: what, since when and until which moment, if that is known."""
         self.scripts = Scripts(self)
@@ -191,6 +196,8 @@ class Emulator:
         self.leaps = leaps
         self.listen: Callable[[str, str, int], Awaitable[Listener]] | None = None
         """Opens a port (0 for a free one) for one provider in one world; given by whoever owns the sockets."""
+        self.heard: Callable[[Stage, Exchange], None] | None = None
+        """Told of every exchange when it is over."""
         self._real = real
         self._looked = real()
         self._load(settings)
@@ -224,6 +231,21 @@ class Emulator:
         main.end()
         # The main world stays the first.
         self.stages = {MAIN: self.stages.pop(MAIN), **self.stages}
+
+    def reload_scenarios(self, names: Sequence[str]) -> None:
+        """Put the named scenarios of the settings in force again, from their files.
+
+        Raises:
+            MockServerError: a file will not do. Then all stays as it was.
+        """
+        scenarios = [library.find(name) for name in names]
+        if in_settings(self.given) != self.settings:
+            self.reload()
+            return
+        for scenario in scenarios:
+            check_names(scenario, self.offer.families)
+        for scenario in scenarios:
+            self.stages[MAIN].scripts.put(scenario)
 
     def open_new(self, wanted: Mapping[str, Any]) -> Stage:
         """Make a world of its own, as the control API asks; what it does not say is as the scenario or server has it.
@@ -265,33 +287,30 @@ class Emulator:
         return stage
 
     async def open_ports(self, stage: Stage, wanted: Any) -> None:
-        """Open ports for a world's providers, each at its root.
+        """Open ports for a world's providers, each at its root; one that has a port keeps it.
 
         Args:
             wanted: 0 for a free one each, a number where one provider is served, or numbers by provider.
 
         Raises:
-            UserError: they cannot be opened. Then the world is closed.
+            UserError: they cannot be opened.
         """
         names = list(stage.offer.served)
         ports = wanted
         if type(wanted) is int and (wanted == 0 or len(names) == 1):
             ports = dict.fromkeys(names, wanted)
-        try:
-            if self.listen is None:
-                raise UserError("ports are opened by a server; this emulator runs without one")
-            if not isinstance(ports, Mapping) or any(
-                name not in names or type(port) is not int or not 0 <= port <= 65535 for name, port in ports.items()
-            ):
-                raise UserError(
-                    f'port is {wanted!r}; give 0 for a free one each, or {{"{names[0]}": 0}} by provider; '
-                    f"served here: {', '.join(names)}"
-                )
-            for name, port in ports.items():
+        if self.listen is None:
+            raise UserError("ports are opened by a server; this emulator runs without one")
+        if not isinstance(ports, Mapping) or any(
+            name not in names or type(port) is not int or not 0 <= port <= 65535 for name, port in ports.items()
+        ):
+            raise UserError(
+                f'port is {wanted!r}; give 0 for a free one each, or {{"{names[0]}": 0}} by provider; '
+                f"served here: {', '.join(names)}"
+            )
+        for name, port in ports.items():
+            if name not in stage.ports:
                 stage.ports[name] = await self.listen(stage.world.id, name, port)
-        except UserError:
-            self.close(stage.world.id)
-            raise
 
     def find(self, id: str) -> Stage | None:
         """Return a world by its id, and note that it is used; None if there is none, or it was idle for too long."""
@@ -411,7 +430,7 @@ def exchange(
     host: str,
     path: str,
     query: str,
-    request_headers: Mapping[str, str],
+    request_headers: tuple[tuple[str, str], ...],
     request_body: bytes,
     status: int,
     response_headers: list[tuple[str, str]],
@@ -428,7 +447,7 @@ def exchange(
         host,
         path,
         query,
-        tuple(request_headers.items()),
+        request_headers,
         request_body,
         status,
         tuple(response_headers),
@@ -436,5 +455,7 @@ def exchange(
         **more,
     )
     stage.recorder.keep(record)
+    if stage.emulator.heard is not None:
+        stage.emulator.heard(stage, record)
     stage.pacer.told()
     return record

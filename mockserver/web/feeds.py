@@ -8,6 +8,7 @@ client: what is due when is the pacer's business.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import orjson
 from starlette.types import Receive, Send
 
 from mockserver.errors import Refused, UserError
-from mockserver.exchange import Frame
+from mockserver.exchange import Exchange, Frame
 from mockserver.provider.model import NOTHING, Channel, Message, Request
 from mockserver.provider.notation import Unreadable
 from mockserver.provider.scope import Scope
@@ -41,6 +42,8 @@ log = logging.getLogger("mockserver")
 MAX_UNSENT = 16 * 1024 * 1024
 """Bytes that may wait for a slow client; beyond, the connection is closed."""
 TOO_SLOW = 1013
+NUMBERS = itertools.count(1)
+"""Of open connections."""
 GOING_AWAY = 1001
 
 
@@ -89,7 +92,12 @@ async def follow(place: Place, channel: Channel, head: Head, receive: Receive, s
         _keep_refusal(place, channel, head, page, at, plan.rules)
         return
     connection = Connection(place, channel, head, service, outcome, send, plan, patches)
-    await connection.run(receive)
+    feeds, number = place.stage.feeds, next(NUMBERS)
+    feeds[number] = lambda: connection.so_far(at)
+    try:
+        await connection.run(receive)
+    finally:
+        del feeds[number]
     exchange(
         place.stage,
         provider=provider.name,
@@ -99,7 +107,7 @@ async def follow(place: Place, channel: Channel, head: Head, receive: Receive, s
         host=head.headers.get("host", ""),
         path=place.path,
         query=head.query_string,
-        request_headers=head.headers,
+        request_headers=head.pairs,
         request_body=b"",
         status=101,
         response_headers=[],
@@ -142,6 +150,15 @@ class Connection:
         self._filled = asyncio.Event()
         self._call = service.call(channel.name)
         self._id = outcome.client or self._call.id
+
+    def so_far(self, at: float) -> Exchange:
+        """Return what crossed it since *at*, when it began; its number comes when it is over."""
+        head, rules = self.head, () if self.plan is None else self.plan.rules
+        return Exchange(
+            0, self.place.served.provider.name, self.channel.name, at, "GET", head.headers.get("host", ""),
+            self.place.path, head.query_string, tuple(head.pairs), b"", 101, (), b"",
+            frames=tuple(self.frames), tasks=tuple(self.tasks), rules=rules,
+        )  # fmt: skip
 
     async def run(self, receive: Receive) -> None:
         """Follow until the end."""
@@ -307,6 +324,8 @@ class Connection:
                 self._sending = True
                 await self._send({"type": "websocket.send", "text" if isinstance(frame, str) else "bytes": frame})
                 self._sending = False
+                if self.place.stage.pacer.leaps:
+                    self.place.stage.pacer.stir()
             self._filled.clear()
             await self._filled.wait()
 
@@ -353,7 +372,7 @@ def _keep_refusal(
         host=head.headers.get("host", ""),
         path=place.path,
         query=head.query_string,
-        request_headers=head.headers,
+        request_headers=head.pairs,
         request_body=b"",
         status=answer.status,
         response_headers=answer.headers,

@@ -142,7 +142,7 @@ class _Planning:
 
     def plan(self, order: Order) -> Work:
         """Plan *order*; raise `Refused` where the provider would."""
-        if order.check == "graph" and "workflow" not in order.things:
+        if order.check == "graph" and (order.graph or "workflow" not in order.things):
             return self._checked(order)
         if isinstance(order.graph, Mapping) and order.graph:
             return self._work(order.graph, order.targets)
@@ -217,7 +217,7 @@ class _Inputs:
     @property
     def names(self) -> Container[str] | None:
         """The names of input files that are there; None where all count as being there."""
-        return None if self._assumed else _Names(self._service())
+        return None if self._assumed else _Names(self)
 
     def readable(self, task: Task, value: str) -> bool:
         """Return whether a file that is called a picture is one."""
@@ -249,10 +249,10 @@ class _Inputs:
             return key
         return path if (url.hostname or "").startswith(f"{self._bucket.lower()}.") else None
 
-    def resolve(self, task: Task, value: str) -> Any:
+    def resolve(self, task: Task | None, value: str) -> Any:
         """Return the file, or a stand-in for an address that the real service would fetch; None if it is missing."""
         value = value.removesuffix(" [input]").strip()
-        if value.startswith("data:"):
+        if value.startswith("data:") and task is not None:
             return self._inline(value, task)
         # An address is never a name; to find that out would mean to name the results of every task.
         found = None if "://" in value else self._service().input(value)
@@ -287,13 +287,14 @@ class _Inputs:
 
 
 class _Names:
-    """The input files of a service, by the names graphs give them."""
+    """The input files of a service, by what graphs call them."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, inputs: _Inputs) -> None:
+        self._inputs = inputs
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._service.input(name) is not None
+        # What a data URI holds is looked at when the task runs.
+        return isinstance(name, str) and (name.startswith("data:") or self._inputs.resolve(None, name) is not None)
 
 
 class _Shown:

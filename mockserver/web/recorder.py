@@ -7,6 +7,7 @@ redacted: the security schemes and token schemas of the provider.
 from __future__ import annotations
 
 import base64
+import logging
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +19,8 @@ from mockserver.exchange import Exchange, Frame
 from mockserver.provider.model import Provider
 from mockserver.storage.signing import SCHEMES
 from mockserver.web.credentials import scheme_of
+
+log = logging.getLogger("mockserver")
 
 KEPT_BYTES = 64 * 1024 * 1024
 """How much traffic one world keeps; the oldest goes first."""
@@ -108,6 +111,9 @@ class Recorder:
 
     def problem(self, **facts: Any) -> None:
         """Note something a person should look at: what, where, what was found, what would be right."""
+        if log.isEnabledFor(logging.INFO):
+            told = " ".join(f"{name}={value!r}" for name, value in facts.items() if value is not None)
+            log.info("problem: %s", told)
         self.problems.add({**facts, "after": self.count})
 
     def clear(self) -> None:
@@ -214,12 +220,10 @@ def _body(body: bytes) -> dict[str, str]:
 
 
 def _size(exchange: Exchange) -> int:
-    return (
-        OVERHEAD
-        + len(exchange.request_body)
-        + len(exchange.response_body)
-        + sum(FRAME_OVERHEAD + len(frame.data) for frame in exchange.frames)
-    )
+    size = OVERHEAD + len(exchange.request_body) + len(exchange.response_body)
+    for frame in exchange.frames:
+        size += FRAME_OVERHEAD + len(frame.data)
+    return size
 
 
 def _size_of_problem(problem: Mapping[str, Any]) -> int:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from mockserver.provider.model import Channel, Operation, Provider
 
@@ -22,8 +22,6 @@ class Route:
     template: str
     operations: Mapping[str, Operation]
     channel: Channel | None = None
-    mounts: tuple[str, ...] | None = None
-    """The mounts below which it stands; None for all."""
 
 
 class Router:
@@ -41,9 +39,7 @@ class Router:
             table = templated if "{" in operation.path else static
             known = table.get(operation.path)
             operations = {**(known.operations if known else {}), operation.method: operation}
-            servers = parameters["paths"][operation.path].get("servers")
-            mounts = None if servers is None else tuple(urlsplit(one["url"]).path.rstrip("/") for one in servers)
-            table[operation.path] = Route(operation.path, operations, mounts=mounts)
+            table[operation.path] = Route(operation.path, operations)
         for channel in provider.channels:
             known = static.get(channel.path)
             static[channel.path] = Route(channel.path, known.operations if known else {}, channel)
@@ -63,7 +59,7 @@ class Router:
             if mount and not path.startswith(mount):
                 continue
             found = self._below(path[len(mount) :], raw[len(mount) :])
-            if found is not None and (found[0].mounts is None or mount in found[0].mounts):
+            if found is not None:
                 return found
         return None
 

@@ -1,7 +1,7 @@
 """Verification: what a test may ask of a world's record, and what it is told.
 
-Calls are looked for in the exchanges, tasks in the world or its journal, what was unexpected in the problems. A question
-that reaches into a part that has gone for room is refused with `Evicted`: no answer could be trusted.
+Calls are looked for in the exchanges, tasks in the world or its journal, what was unexpected in the problems. A
+question that reaches into a part that has gone for room is refused with `Evicted`: no answer could be trusted.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -165,10 +166,8 @@ def request_of(one: Exchange) -> dict[str, Any]:
         "query": dict(parse_qsl(one.query, keep_blank_values=True)),
         "headers": dict(one.request_headers),
     }
-    try:
+    with suppress(ValueError):
         seen["body"] = json.loads(one.request_body)
-    except ValueError:
-        pass
     return seen
 
 

@@ -47,8 +47,8 @@ async def come(stage: Stage, due: asyncio.Future[Any], *, what: str, until: floa
         with stage.pacer.waiting(lambda: not due.done()):
             done, _ = await asyncio.wait(waiting, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                moment = "the world moves" if until is None else datetime.fromtimestamp(until, UTC).isoformat()
-                log.info("%s is held until %s at the latest on the world's clock (GET /_mock/held)", what, moment)
+                moment = "the world moves" if until is None else _told(until)
+                log.warning("%s is held until %s at the latest on the world's clock (GET /_mock/held)", what, moment)
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not due.done():
             raise Disconnected
@@ -56,6 +56,13 @@ async def come(stage: Stage, due: asyncio.Future[Any], *, what: str, until: floa
         stage.held.pop(due, None)
         for one in (due, gone):
             one.cancel()
+
+
+def _told(moment: float) -> str:
+    try:
+        return datetime.fromtimestamp(moment, UTC).isoformat()
+    except (OverflowError, ValueError, OSError):  # beyond what calendars know
+        return f"{moment:g} s"
 
 
 async def hold(stage: Stage, until: float, *, what: str, receive: Receive) -> None:

@@ -60,7 +60,7 @@ class Input:
 class NodeClass:
     """One node class. `inputs` holds required and optional ones in declared order, not the hidden ones."""
 
-    __slots__ = ("__dict__", "display_name", "hidden", "inputs", "name", "output_node", "outputs")
+    __slots__ = ("__dict__", "display_name", "hidden", "hidden_inputs", "inputs", "name", "output_node", "outputs")
 
     def __init__(self, name: str, document: Mapping[str, Json]) -> None:
         declared = document.get("input") or {}
@@ -71,6 +71,11 @@ class NodeClass:
         self.outputs: tuple[Json, ...] = tuple(document.get("output") or ())
         """Type by slot: a name, or a list of choices."""
         self.hidden: tuple[str, ...] = tuple(declared.get("hidden") or ())
+        self.hidden_inputs: tuple[tuple[str, str], ...] = tuple(
+            (each, kind if isinstance(kind, str) else str(kind[0]))
+            for each, kind in (declared.get("hidden") or {}).items()
+        )
+        """Name of each hidden input, and what ComfyUI gives there."""
         self.inputs: Mapping[str, Input] = dict(_declared(name, declared, order))
 
     @functools.cached_property

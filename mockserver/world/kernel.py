@@ -63,10 +63,13 @@ class Kernel:
     def next(self) -> float | None:
         """Return the moment of the next event, or None."""
         heap = self._heap
-        while heap and not heap[0][3].pending:
+        while heap:
+            at, _, _, due = heap[0]
+            if due.pending:
+                return at
             heappop(heap)
             self._cancelled -= 1
-        return heap[0][0] if heap else None
+        return None
 
     def run_next(self) -> None:
         """Run the next event at its own moment; there must be one."""
@@ -77,7 +80,7 @@ class Kernel:
 
     def run_until(self, moment: float) -> None:
         """Run everything due up to and at *moment*, each at its own; then it is *moment*."""
-        while (at := self.next()) is not None and at <= moment:
+        while self._heap and self._heap[0][0] <= moment and (at := self.next()) is not None and at <= moment:
             self.now = at
             heappop(self._heap)[3].run()
         self.now = max(self.now, moment)

@@ -11,7 +11,7 @@ import hashlib
 import math
 from bisect import bisect_right
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mockserver.world.catalogue import Catalogue
@@ -70,6 +70,10 @@ class PlannedNode:
     """Reports each step, and previews where asked."""
     pushes: int = 0
     """So many pictures it sends to the client as they are, instead of writing files."""
+    hidden: tuple[tuple[str, str], ...] = ()
+    """What ComfyUI gives it besides the graph's inputs: name and what of (`PROMPT`, `EXTRA_PNGINFO`, ...)."""
+    wrong: str | None = None
+    """Input that has a literal where only a link will do; ComfyUI finds out when the node runs."""
     size: Size = (0, 0)
     """Pixels of the pictures it works on; 0 where it is neither sampler nor sends any."""
 
@@ -357,6 +361,7 @@ _MP4 = _Writes("video", "images", "video/mp4", "mp4", "video/ComfyUI")
 _FLAC = _Writes("audio", "audio", "audio/flac", "flac", "audio/ComfyUI")
 _MP3 = _Writes("audio", "audio", "audio/mpeg", "mp3", "audio/ComfyUI")
 _OPUS = _Writes("audio", "audio", "audio/ogg", "opus", "audio/ComfyUI")
+_MESH = _Writes("3d", "result", "model/gltf-binary", "glb", "ComfyUI_temp", "temp")
 _MODEL = _Writes("model", "", "application/octet-stream", "safetensors")
 _NOTHING: tuple[_Writes, ...] = ()
 
@@ -370,7 +375,7 @@ _OUTPUTS: Mapping[str, tuple[_Writes, ...]] = {
     "SaveImageWebsocket": _NOTHING,
     "PreviewImage": (_PREVIEW,),
     "MaskPreview": (_PREVIEW,),
-    "ImageCompare": (_PREVIEW,),
+    "ImageCompare": (replace(_PREVIEW, ui="a_images"),),
     "LossGraphNode": (_PREVIEW,),
     "SaveAnimatedWEBP": (_Writes("animation", "images", "image/webp", "webp"),),
     "SaveAnimatedPNG": (_Writes("animation", "images", "image/png", "png"),),
@@ -385,10 +390,10 @@ _OUTPUTS: Mapping[str, tuple[_Writes, ...]] = {
     "PreviewAudio": (_Writes("audio", "audio", "audio/flac", "flac", "ComfyUI_temp", "temp"),),
     "SaveSVGNode": (_Writes("svg", "images", "image/svg+xml", "svg", "svg/ComfyUI"),),
     "SaveGLB": (_Writes("3d", "3d", "model/gltf-binary", "glb", "3d/ComfyUI"),),
-    "Preview3D": _NOTHING,
-    "Preview3DAdvanced": _NOTHING,
-    "PreviewGaussianSplat": _NOTHING,
-    "PreviewPointCloud": _NOTHING,
+    "Preview3D": (_MESH,),
+    "Preview3DAdvanced": (_MESH,),
+    "PreviewGaussianSplat": (_MESH,),
+    "PreviewPointCloud": (_MESH,),
     "SaveLatent": (_Writes("latent", "latents", "application/octet-stream", "latent", "latents/ComfyUI"),),
     "PreviewAny": (_Writes("text", "text"),),
     "ShowText|pysssss": (_Writes("text", "text"),),
@@ -401,6 +406,9 @@ _OUTPUTS: Mapping[str, tuple[_Writes, ...]] = {
     "SaveTrainingDataset": _NOTHING,
     "VAESave": (_MODEL,),
 }
+
+# What only another node can give.
+_LINKED = frozenset({"IMAGE", "MASK", "LATENT", "MODEL", "CLIP", "VAE", "CONDITIONING", "CONTROL_NET", "CLIP_VISION"})
 
 _PUSHING = frozenset({"SaveImageWebsocket"})
 
@@ -456,6 +464,8 @@ class _Planner:
                     cost,
                     self._is_sampler(each),
                     self._pushes(each) if each in outputs else 0,
+                    self.catalogue[self._class(each)].hidden_inputs if self._class(each) in self.catalogue else (),
+                    self._wrong(each),
                     self._pictures(each)[0] if self._is_sampler(each) or self._class(each) in _PUSHING else (0, 0),
                 )
             )
@@ -570,6 +580,16 @@ class _Planner:
             if any(word in name for word in words):
                 return seconds
         return 0.1
+
+    def _wrong(self, each: str) -> str | None:
+        name = self._class(each)
+        if name not in self.catalogue:
+            return None
+        values = _inputs(self.graph, each)
+        for one in self.catalogue[name].inputs.values():
+            if one.type in _LINKED and one.name in values and not is_link(values[one.name]):
+                return one.name
+        return None
 
     # pictures
 

@@ -86,6 +86,8 @@ class Runs:
         self._line_things: dict[str, Thing | None] = {}
         self._ticking: dict[int, tuple[Due, Iterator[Tick]]] = {}
         self._pin: tuple[Task, float, Standing] | None = None
+        self.stood: tuple[Task, float, Standing] | None = None
+        """What `Task.standing` found last; forgotten when anything changes."""
         self._results: OrderedDict[int, tuple[tuple[int, File], ...]] = OrderedDict()
         self._counters: OrderedDict[str, int] = OrderedDict()
         self._counting: dict[str, bool] = {}
@@ -402,11 +404,12 @@ class Runs:
     def _start(self, task: Task, name: str) -> None:
         now = self.kernel.now
         self._recall(task)
-        task.started = now
-        self.running[task.number] = task
         cut = self._faults(task)
         if task.plan.nodes:
             self._number_files(task, None if cut is None else cut[0])
+        # Only now: whoever looks for a file meanwhile must not find results of it that have no numbers yet.
+        task.started, self.stood = now, None
+        self.running[task.number] = task
         if cut is not None:
             self._planned[task.number] = cut
             task.due = self.kernel.schedule(task.moment(cut[0].share), self._run_out, task)
@@ -442,10 +445,11 @@ class Runs:
             self.fail(task, fault.condition, fault.facts, text=fault.text, cause=fault.cause)
 
     def _end(self, task: Task, name: str) -> None:
-        task.finished = self.kernel.now
+        task.finished, self.stood = self.kernel.now, None
         self._stop(task)
         if task.started is not None and self.setup.remember is not None:
             self.setup.remember(task)
+        task.pack()
         line = self.lines.get(task.line_id)
         held = False
         if line is not None:
@@ -485,6 +489,7 @@ class Runs:
         planned = self._planned.get(task.number)
         on_time = planned is not None and task.due is not None and not task.due.pending
         task.stop = planned[0] if planned is not None and on_time else task.standing(self.now)
+        self.stood = None
         return task.stop
 
     def _interrupt(self, task: Task, step: Step) -> None:
@@ -520,6 +525,7 @@ class Runs:
                 if not self.setup.readable(task, value)
             ]
         faults += [_outside(node) for node in task.plan.nodes if any(_leaves(output) for output in node.outputs)]
+        faults += [_not_a_link(node, task.graph) for node in task.plan.nodes if node.wrong is not None]
         task.images = ()
         found: list[tuple[Standing, Fault | _Leads]] = [(_place_of(fault, task), fault) for fault in faults]
         step = self._kind.states[task.state].on.get("cancel")
@@ -569,6 +575,14 @@ class Runs:
         _, coming = self._ticking.pop(task.number)
         if not self.watches.follows(task):
             return
+        cut = self.fault_of(task)
+        if (
+            cut is not None
+            and tick.name != "node.started"
+            and tick.node >= cut.ended
+            and tick.standing.share >= cut.share
+        ):
+            return  # it was cut short meanwhile: the step at which it stops is not told
         now = self.kernel.now
         self._pin = (task, now, tick.standing)
         try:
@@ -676,7 +690,9 @@ class Runs:
             for place, output in enumerate(node.outputs):
                 if not output.extension:
                     continue
-                first = next(counters, 1)
+                first = next(counters, None)
+                if first is None:
+                    return  # the run is cut short before this node
                 for number in range(output.count):
                     file = self._result(task, index, place, task.moment(node.end))
                     file.index = number
@@ -768,6 +784,16 @@ def _outside(node: PlannedNode) -> Fault:
         f"\n         commonpath: {posixpath.commonpath([root, folder])}"
     )
     return Fault("node-failed", {"cause.type": "Exception", "cause.text": text}, node.id)
+
+
+def _not_a_link(node: PlannedNode, graph: Any) -> Fault:
+    """Return how a run ends at a node that was given a value where only another node's result will do.
+
+    Source: recorded for a picture; what other nodes miss first is not.
+    """
+    value = graph[node.id]["inputs"][node.wrong] if isinstance(graph, Mapping) else None
+    text = f"{type(value).__name__!r} object has no attribute 'shape'"
+    return Fault("node-failed", {"cause.type": "AttributeError", "cause.text": text}, node.id)
 
 
 def _place(file: File) -> tuple[str, str, str]:

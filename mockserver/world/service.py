@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.errors import Refused
 from mockserver.provider.model import NOTHING, Json, Kind, Marks, Part, Provider, Verb
@@ -99,6 +99,7 @@ class Service:
         self._folders: set[tuple[str, str]] = set()
         """Root and path of the folders that uploads have made."""
         self._conditions: set[str] | None = None
+        self._delays = {name: self.runs.delay(name) for name in provider.machine.delays}
         self._facts: dict[str, Mapping[str, Any]] = {}
 
     @property
@@ -126,15 +127,15 @@ class Service:
             scope.file, scope.files = outcome.file, outcome.files
             scope.page, scope.link, scope.changed = outcome.page, outcome.link, outcome.changed
             scope.check, scope.member = outcome.check, outcome.member
-            if isinstance(outcome.task, Task):
-                scope.queue = self.runs.queue(outcome.task)
             if self.setup.catalogue is not None:
                 scope.catalogue = _Classes(self.setup.catalogue, outcome.classes)
+        scope.queue = self.runs.queue(scope.task if isinstance(scope.task, Task) else None)
         return scope
 
     def refusal_scope(self, refused: Refused, call: Call, account: Thing | None = None) -> Scope:
         """Return what the texts of a refusal are drawn from: the facts, and what they speak of by id."""
         scope = self._bare_scope(call)
+        scope.queue = self.runs.queue()
         scope.facts = refused.facts
         scope.check = refused.facts.get("check")
         scope.things = {} if account is None else {"account": account}
@@ -153,8 +154,7 @@ class Service:
         scope = Scope(at=self.now, call=call)
         scope.server = self.provider.server
         scope.secrets = self.setup.secrets
-        scope.delays = {name: self.runs.delay(name) for name in self.provider.machine.delays}
-        scope.queue = self.runs.queue()
+        scope.delays = self._delays
         return scope
 
     def watch(
@@ -227,8 +227,9 @@ class Service:
         outcome = Outcome(verb, self.now)
         if account is not None:
             outcome.things["account"] = account
-        lifetime = _first(marks, "link.lifetime")
-        outcome.link = Link(lifetime, _first(marks, "link.process"), _first(marks, "link.expires"))
+        link = outcome.link
+        link.lifetime, link.process = _first(marks, "link.lifetime"), _first(marks, "link.process")
+        link.expires = _first(marks, "link.expires")
         _VERBS[verb.name](self, _Asked(verb, marks, call, account, None if document is NOTHING else document), outcome)
         return outcome
 
@@ -474,9 +475,9 @@ class Service:
         path = self._path(_text(_first(asked.marks, "file.to")))
         folder, _, name = path.rpartition("/")
         before = self.uploads.find(place=(file.root, folder, name))
-        if before is not None and asked.verb.options.get("again") == "refuse":
-            if not _first(asked.marks, "file.overwrite"):
-                raise Refused("file-exists", {"file.name": name})
+        guarded = asked.verb.options.get("again") == "refuse" and not _first(asked.marks, "file.overwrite")
+        if before is not None and guarded:
+            raise Refused("file-exists", {"file.name": name})
         self._journal_verb(asked, [file.path, path])
         self.uploads.remove(file)
         file.folder, file.name, file.key = folder, name, f"{file.root}/{path}"
@@ -562,9 +563,9 @@ class Service:
             raise Refused("file-outside", {"file.name": name})
         file.folder, _, file.name = path.rpartition("/")
         file.given = name.lstrip("/")
-        if asked.verb.options["folders"] == "known" and file.folder != inside:
-            if (file.root, file.folder) not in self._folders:
-                raise Refused("folder-unknown", {"file.folder": file.folder})
+        known = file.folder == inside or (file.root, file.folder) in self._folders
+        if asked.verb.options["folders"] == "known" and not known:
+            raise Refused("folder-unknown", {"file.folder": file.folder})
         file.extension = extension_of(file.name, None)
         file.media = media_of(file.extension)
         file.key = f"{file.root}/{path}"
@@ -922,8 +923,7 @@ class Service:
         self._journal.add(self.now, self.provider.name, asked.verb.name, task, told)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     """One call of a verb."""
 
     verb: Verb
@@ -963,9 +963,11 @@ _VERBS: dict[str, Callable[[Service, _Asked, Outcome], None]] = {
 
 
 def _first(marks: Marks, name: str) -> Any:
-    for value in marks.get(name, ()):
-        if value is not None:
-            return value
+    values = marks.get(name)
+    if values is not None:
+        for value in values:
+            if value is not None:
+                return value
     return None
 
 

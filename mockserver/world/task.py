@@ -7,7 +7,9 @@ can be computed again is not kept.
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -113,6 +115,7 @@ class Task:
     """
 
     __slots__ = (
+        "_given",
         "_graph",
         "_reached",
         "account",
@@ -123,23 +126,19 @@ class Task:
         "due",
         "duration",
         "estimate",
-        "extra",
         "failure",
         "finished",
         "front",
         "id",
         "images",
-        "inputs",
         "kept",
         "key",
         "line_id",
         "new_seeds",
         "number",
         "outlook",
-        "overrides",
         "plan",
         "priority",
-        "request",
         "runs",
         "started",
         "state",
@@ -176,12 +175,9 @@ class Task:
         self.things = things
         """Kind -> the thing of that kind it uses."""
         self.plan = plan
-        self.request = request
         self.priority = priority
         self.client = client
-        self.extra = extra
-        self.overrides = overrides
-        self.inputs = inputs
+        self._given: tuple[Json, Json, Json, Json] | bytes = (request, overrides, inputs, extra)
         self.front = False
         self.new_seeds = False
         self.targets = targets
@@ -210,6 +206,37 @@ class Task:
         """Its key in its line."""
         self.due: Due | None = None
         """What happens to it next by itself."""
+
+    # what the client gave
+
+    @property
+    def request(self) -> Json:
+        return self._unpacked[0]
+
+    @property
+    def overrides(self) -> Json:
+        return self._unpacked[1]
+
+    @property
+    def inputs(self) -> Json:
+        return self._unpacked[2]
+
+    @property
+    def extra(self) -> Json:
+        return self._unpacked[3]
+
+    def pack(self) -> None:
+        """Keep what the client gave as bytes, a fifth of its size: of an ended task hardly anybody asks for it."""
+        with suppress(ValueError):  # bytes of a file part stay as they are
+            self._given = marshal.dumps(self._unpacked)
+
+    @property
+    def _unpacked(self) -> tuple[Json, Json, Json, Json]:
+        given = self._given
+        if isinstance(given, bytes):
+            unpacked: tuple[Json, Json, Json, Json] = marshal.loads(given)
+            return unpacked
+        return given
 
     # states and moments
 
@@ -322,9 +349,19 @@ class Task:
 
     def standing(self, at: float) -> Standing:
         """Return where its run stands at the moment *at*, which has come."""
-        pinned = self.runs.pinned(self, at)
+        runs = self.runs
+        pinned = runs.pinned(self, at)
         if pinned is not None:
             return pinned
+        # One answer looks several times.
+        stood = runs.stood
+        if stood is not None and stood[0] is self and stood[1] == at:
+            return stood[2]
+        standing = self._standing(at)
+        runs.stood = (self, at, standing)
+        return standing
+
+    def _standing(self, at: float) -> Standing:
         if self.started is None or at < self.started:
             return _NOT_BEGUN if self.stop is None else self.stop
         count = len(self.plan.nodes)
@@ -489,6 +526,16 @@ class Node:
         return self.planned.sampler or self.planned.pushes > 0
 
     @property
+    def sends(self) -> bool:
+        """Whether it sends pictures to the client instead of writing them."""
+        return self.planned.pushes > 0
+
+    @property
+    def shows(self) -> bool:
+        """Whether it has shown what it made: files or text, once its end was reached."""
+        return self.index < self._standing.made and any(one.ui for one in self.planned.outputs)
+
+    @property
     def files(self) -> list[File]:
         """What it wrote, once its end was reached."""
         if self.index >= self._standing.made:
@@ -511,7 +558,10 @@ class Node:
         given = node.get("inputs") if isinstance(node, Mapping) else None
         if not isinstance(given, Mapping):
             return {}
-        return {name: [_OPAQUE if isinstance(value, list) else value] for name, value in given.items()}
+        shown = {name: [_OPAQUE if isinstance(value, list) else value] for name, value in given.items()}
+        extra = self.task.extra if isinstance(self.task.extra, Mapping) else {}
+        hidden = {"PROMPT": str(graph), "EXTRA_PNGINFO": extra.get("extra_pnginfo"), "UNIQUE_ID": self.id}
+        return shown | {name: [hidden[kind]] for name, kind in self.planned.hidden if kind in hidden}
 
     def __repr__(self) -> str:
         return f"<node {self.id!r} {self.state}>"

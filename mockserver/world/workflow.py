@@ -144,7 +144,7 @@ def apply(graph: Graph, overrides: Any, catalogue: Catalogue) -> tuple[Graph, tu
     if not isinstance(overrides, dict):
         return graph, (Finding("overrides-malformed", None, {"received_value": overrides}),)
     findings: list[Finding] = []
-    changed = dict(graph)
+    changed: dict[str, Any] | None = None
     for each, override in overrides.items():
         node = graph.get(each)
         if node is None:
@@ -155,16 +155,22 @@ def apply(graph: Graph, overrides: Any, catalogue: Catalogue) -> tuple[Graph, tu
             findings.append(Finding("inputs-missing", each))
             continue
         stored = node["inputs"]
+        news = {
+            name: value
+            for name, value in given.items()
+            if not (name in stored and stored[name] == value and type(stored[name]) is type(value))
+        }
+        if not news:
+            continue
         values = dict(stored)
         declared = _inputs_of(node["class_type"], catalogue, values)
-        for name, value in given.items():
-            if name in stored and stored[name] == value and type(stored[name]) is type(value):
-                continue
+        for name, value in news.items():
             finding = _set(values, stored, declared, name, value)
             if finding is not None:
                 findings.append(Finding(finding.name, each, {"input_name": name, **finding.facts}))
+        changed = dict(graph) if changed is None else changed
         changed[each] = {**node, "inputs": values}
-    return changed, tuple(findings)
+    return graph if changed is None else changed, tuple(findings)
 
 
 def told(finding: Finding) -> str:

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from mockserver.scenario.reading import ACTIONS, meta_schema
+from tests.scenario import examples
 
 README = Path(__file__).resolve().parents[2] / "mockserver" / "scenario" / "README.md"
+PARTS = [("setting", "Setting"), ("rule", "Rule"), ("when", "When"), *((one, f"Action `{one}`") for one in ACTIONS)]
 BEGIN, END = "<!-- words: made from scenario.schema.json by tests/scenario/table.py -->", "<!-- end of words -->"
 
 
 def table() -> str:
     """Return the tables, one for each part of a scenario."""
     definitions = meta_schema()["$defs"]
-    parts = [("setting", "Setting"), ("rule", "Rule"), ("when", "When")]
-    parts += [(action, f"Action `{action}`") for action in ACTIONS]
-    return "\n".join(_part(title, definitions[name], definitions) for name, title in parts)
+    return "\n".join(_part(name, title, definitions) for name, title in PARTS)
 
 
 def in_readme() -> str:
@@ -26,21 +26,42 @@ def in_readme() -> str:
     return README.read_text("utf-8").partition(BEGIN)[2].partition(END)[0].strip("\n") + "\n"
 
 
-def _part(title: str, schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+def _part(name: str, title: str, definitions: Mapping[str, Any]) -> str:
+    schema = definitions[name]
     intro = schema.get("description")
-    lines = [f"### {title}", "", *([intro, ""] if intro else []), "| word | takes | says |", "|---|---|---|"]
-    lines += _rows(schema, definitions, "")
+    lines = [
+        f"### {title}",
+        "",
+        *([intro, ""] if intro else []),
+        "| word | takes | says | example |",
+        "|---|---|---|---|",
+    ]
+    for word, entry in _words(name, schema):
+        said = entry.get("description") or _definition(entry, definitions).get("description", "")
+        takes = _takes(entry, definitions).replace("|", "&#124;")
+        shown = "<br>".join(f"`{example}`" for example in examples.of(f"{name}.{word}"))
+        lines.append(f"| `{word}` | {takes} | {said} | {shown} |")
     return "\n".join(lines) + "\n"
 
 
-def _rows(schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str) -> Iterator[str]:
+def words() -> list[str]:
+    """Return every word there is, with its part before it, and the values that are words themselves."""
+    definitions = meta_schema()["$defs"]
+    found = []
+    for name, _ in PARTS:
+        for word, entry in _words(name, definitions[name]):
+            found.append(f"{name}.{word}")
+            found += [f"{name}.{word}={value}" for value in entry.get("enum", ())]
+    return found
+
+
+def _words(part: str, schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     for word, entry in schema["properties"].items():
-        if word in ACTIONS and not prefix and schema is definitions["rule"]:
+        if part == "rule" and (word in ACTIONS or word == "when"):
             continue
-        said = entry.get("description") or _definition(entry, definitions).get("description", "")
-        yield f"| `{prefix}{word}` | {_takes(entry, definitions).replace('|', '&#124;')} | {said} |"
+        yield f"{prefix}{word}", entry
         if any("description" in member for member in entry.get("properties", {}).values()):
-            yield from _rows(entry, definitions, f"{prefix}{word}.")
+            yield from _words(part, entry, f"{prefix}{word}.")
 
 
 def _takes(entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:

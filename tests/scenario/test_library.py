@@ -7,7 +7,8 @@ import pytest
 from mockserver.errors import UserError
 from mockserver.scenario import library
 from mockserver.scenario.reading import meta_schema, parse
-from tests.scenario import table
+from tests.scenario import examples, table
+from tests.scenario.examples import EXAMPLES, document
 from tests.scenario.facts import script
 
 NAMES = list(library.files())
@@ -46,6 +47,13 @@ def test_the_readme_tells_the_words_of_the_schema() -> None:
 
 
 def test_every_word_is_explained() -> None:
-    silent = [line for line in table.table().splitlines() if line.startswith("| `") and line.endswith("|  |")]
+    silent = [line for line in table.table().splitlines() if line.startswith("| `") and "|  |" in line]
 
     assert not silent
+
+
+def test_every_word_has_an_example_that_is_in_order() -> None:
+    assert not [word for word in table.words() if not examples.of(word)]
+    assert not set(EXAMPLES) - set(table.words())
+    for word in EXAMPLES:
+        parse(document(word), "example")

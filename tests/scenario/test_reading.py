@@ -167,3 +167,24 @@ def test_a_file_is_named_like_itself(tmp_path: Path) -> None:
     file.write_text('{"rules": []}')
 
     assert read(file).name == "my-night"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("rules: [{wire: {delay: .nan}}]", "/rules/0/wire/delay: nan is no number", id="no number"),
+        pytest.param("setting: {rate: .inf}", "/setting/rate: inf is no number", id="infinite"),
+        pytest.param("rules: [{wire: {delay: 1000000001}}]", "/rules/0/wire/delay", id="a delay of decades"),
+        pytest.param(f"rules: [{{skip: {2**64}, wire: {{reset: true}}}}]", "/rules/0/skip: is larger", id="64 bits"),
+        pytest.param(f"setting: {{seed: {'9' * 5000}}}", "/: cannot be read", id="thousands of digits"),
+        pytest.param('{"rules": [{"task": {"message": "\\ud800"}}]}', "/rules/0/task/message: holds half", id="half"),
+        pytest.param("setting: {start: 9999-12-31}", "/setting/start: is '9999-12-31'; give", id="year 9999"),
+        pytest.param("setting: {accounts: [{key: a, colour: 1}]}", "/setting/accounts/0", id="account with a colour"),
+        pytest.param("setting: {accounts: [{key: a}, {key: a}]}", "/setting/accounts/1/key: 'a' is given", id="twice"),
+    ],
+)
+def test_what_could_not_be_carried_out_is_refused_when_it_is_read(text: str, told: str) -> None:
+    with pytest.raises(ScenarioError) as refused:
+        parse(text, "odd")
+
+    assert str(refused.value).startswith(f"scenario 'odd' at {told}")

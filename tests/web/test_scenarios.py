@@ -454,27 +454,6 @@ def test_files_of_a_world_are_had_by_its_own_links(api: Api) -> None:
     other.close()
 
 
-def test_a_world_is_dropped(api: Api) -> None:
-    id, other = open_world(api, id="night")
-
-    assert api.http.delete(f"/_mock/worlds/{id}").status_code == 200
-
-    assert other.post("get_task_info", {"comfy_task_ids": []}).status_code == 404
-    assert api.http.get(f"/_mock/worlds/{id}/clock").status_code == 400
-    assert api.http.delete("/_mock/worlds/main").status_code == 400
-    other.close()
-
-
-@pytest.mark.parametrize(
-    "wanted",
-    [{"seed": "x"}, {"colour": 1}, {"scenario": "nope"}, {"id": "../main"}, {"id": "main"}, {"slots": True}, []],
-    ids=str,
-)
-def test_a_world_that_cannot_be_is_refused_and_none_is_made(api: Api, wanted: Any) -> None:
-    assert api.http.post("/_mock/worlds", json=wanted).status_code == 400
-    assert len(api.mock("worlds")["worlds"]) == 1
-
-
 def test_the_same_seed_and_calls_repeat_a_run_byte_for_byte(api: Api) -> None:
     def play() -> str:
         id, world = open_world(api, seed=3, scenario="worker-crash-rate")
@@ -485,20 +464,6 @@ def test_the_same_seed_and_calls_repeat_a_run_byte_for_byte(api: Api) -> None:
         return api.http.get(f"/_mock/worlds/{id}/journal").text
 
     assert play() == play()
-
-
-def test_many_worlds_are_used_at_once(api: Api) -> None:
-    def use(number: int) -> int:
-        id, world = open_world(api, seed=number)
-        task = world.submit()["prompt_id"]
-        api_of_thread = world.http.post(f"{api.url.rstrip('/')}/_mock/worlds/{id}/clock", json={"jump": 500})
-        assert api_of_thread.status_code == 200
-        status: int = world.info(task)["status"]
-        world.close()
-        return status
-
-    with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(use, range(40))) == [3] * 40
 
 
 def test_the_path_of_calls_is_unchanged_by_scenarios_that_say_nothing(api: Api) -> None:

@@ -1,10 +1,11 @@
-"""Who is served, for the ways in: addresses, real host names, operations, and a key that is accepted.
+"""What the ways in ask of the control API: who is served and where, ports, and how clients live by the world's clock.
 
 The handle, `mockserver run` and clients in other languages ask it instead of knowing any provider.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,12 +20,18 @@ from mockserver.provider.model import Provider
 from mockserver.web.emulator import MAIN, Emulator, Stage
 from mockserver.web.offer import Offer, Served
 
+LET_GO = 10
+"""Turns of the event loop in which a call that has arrived with the question gets under way."""
+SHORT = 0.0005
+"""Real seconds between two looks whether calls are answered."""
+PATIENCE = 0.02
+"""Real seconds that clients who live by the clock get for their own work before it moves by itself."""
 ANY_KEY = "mock-key"
 """Where a provider's folder does not say how a key looks."""
 
 
-def directory(emulator: Emulator, stage_of: Callable[[Request], Stage]) -> list[Route]:
-    """Return the routes of the directory; *stage_of* finds the world that a request is about."""
+def ways(emulator: Emulator, stage_of: Callable[[Request], Stage]) -> list[Route]:
+    """Return the routes; *stage_of* finds the world that a request is about."""
 
     async def providers(request: Request) -> Response:
         """The providers: addresses in this world, real host names, operations, and a key that is accepted."""
@@ -40,7 +47,39 @@ def directory(emulator: Emulator, stage_of: Callable[[Request], Stage]) -> list[
         await emulator.open_ports(stage, {name: port for name, port in wanted.items() if name not in stage.ports})
         return JSONResponse({"ports": {name: listener.port for name, listener in stage.ports.items()}})
 
-    return [Route("/_mock/providers", providers), Route("/_mock/ports", ports, methods=["POST"])]
+    async def idle(request: Request) -> Response:
+        """The clock, once no call is under way but held ones; `waiting` tells whether anybody waits for it to move."""
+        stage = stage_of(request)
+        for _ in range(LET_GO):
+            await asyncio.sleep(0)
+        while stage.busy > len(stage.held):
+            await asyncio.sleep(SHORT)
+        return JSONResponse({**_clock(stage), "waiting": stage.pacer.busy})
+
+    async def virtual(request: Request) -> Response:
+        """Whether clients live by the world's clock: `{"on": true}`. Then they sign by it, and it does not keep them.
+
+        While it stands and somebody waits for it, and nothing is asked for a moment, it moves to the next event.
+        """
+        stage = stage_of(request)
+        wanted = orjson.loads(await request.body() or b"{}")
+        if not isinstance(wanted, dict) or set(wanted) != {"on"} or not isinstance(wanted["on"], bool):
+            raise UserError(f'virtual takes {{"on": true}} or {{"on": false}}; got {wanted!r}')
+        stage.virtual = wanted["on"]
+        stage.pacer.patience = PATIENCE if stage.virtual else None
+        stage.pacer.stir()
+        return JSONResponse(_clock(stage))
+
+    return [
+        Route("/_mock/providers", providers),
+        Route("/_mock/ports", ports, methods=["POST"]),
+        Route("/_mock/idle", idle),
+        Route("/_mock/virtual", virtual, methods=["POST"]),
+    ]
+
+
+def _clock(stage: Stage) -> dict[str, Any]:
+    return {"now": stage.world.now, "rate": stage.world.clock.rate, "next": stage.world.due()}
 
 
 def _about(request: Request, stage: Stage, served: Served) -> dict[str, Any]:
@@ -66,7 +105,7 @@ def key_of(provider: Provider, offer: Offer) -> str:
     scheme = next((provider.security_schemes[name] for one in security for name in one), None)
     if scheme is None:
         return ""
-    form: Mapping[str, Any] | bool = scheme.get("x-key", True)
-    examples = [*form.get("examples", ()), *form.get("enum", ())] if isinstance(form, Mapping) else []
+    form: Mapping[str, Any] = scheme.get("x-key", {})
+    examples = [*form.get("examples", ()), *form.get("enum", ())]
     fits = conditions.fits(form)
     return str(next((key for key in (*offer.accounts, *examples, ANY_KEY) if fits(key)), ANY_KEY))

@@ -1,0 +1,168 @@
+"""Checking recordings: files are read, looked at and judged, on one core or on all.
+
+Looking at an exchange needs no other one, so chunks of NDJSON are looked at by several processes; what follows tasks
+through them runs in one, in the order of the file. Either way a file of any size takes the same memory.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+
+from contracts.exchanges import Examiner
+from contracts.judging import Judge, Verdict
+from contracts.model import Look
+from contracts.promise import Promise
+from contracts.traffic import Recording, ndjson, recognise
+from mockserver import data
+from mockserver.errors import UserError
+from mockserver.provider import load
+
+CHUNK = 2 * 1024 * 1024
+SMALL = 16 * 1024 * 1024
+"""A file this small is done before other processes have started."""
+Progress = Callable[[int], None]
+"""Told how many exchanges were judged since it was told last."""
+
+
+def promises(schemas: Path | None = None, *, only: Iterable[str] | None = None) -> list[Promise]:
+    """Load providers below *schemas* (those of the package by default), and all object stores, for judging.
+
+    Args:
+        only: the names of the providers; all by default.
+
+    Raises:
+        UserError: there are none, or one of *only* is unknown.
+        SchemaFolderError: a folder contradicts itself.
+    """
+    folder = schemas or data.schemas()
+    folders = data.providers(folder)
+    for name in only or ():
+        if name not in folders:
+            raise UserError(f"no provider {name!r}; known: {', '.join(folders)}")
+    found = [Promise(load(folders[name], name=name)) for name in folders if only is None or name in only]
+    stores = sorted(path.parent for path in folder.glob("_stores/*/openapi.json"))
+    return [*found, *(Promise(load(path), store=True) for path in stores)]
+
+
+def check(
+    files: Sequence[Path],
+    *,
+    schemas: Path | None = None,
+    provider: str | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Judge recordings, each for itself, and return one verdict on all.
+
+    Args:
+        provider: whose traffic it is; found by host and path if not given.
+        jobs: how many processes may look at NDJSON; as many as there are cores by default.
+
+    Raises:
+        UserError: a file is no recording, or is broken; the provider is unknown; nothing was there to judge.
+    """
+    known = promises(schemas, only=None if provider is None else (provider,))
+    whole = Verdict()
+    with _few_collections():
+        for recording in [recognise(path) for path in files]:
+            _join(whole, _check(recording, known, schemas, provider, jobs or os.cpu_count() or 1, progress))
+    if not whole.counts.exchanges:
+        raise UserError("nothing was judged: the recordings hold no exchange")
+    if all(label.startswith(" ") for label in whole.counts.operations):
+        raise UserError("nothing was judged: no exchange belongs to a known provider; name it with --provider")
+    return whole
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Look for cycles rarely: what is made here by the million has none, and the providers stay."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+def _check(
+    recording: Recording,
+    known: Iterable[Promise],
+    schemas: Path | None,
+    provider: str | None,
+    jobs: int,
+    progress: Progress | None,
+) -> Verdict:
+    judge = Judge(known, file=str(recording.path))
+    waiting = 0
+    for look in _looks(recording, known, schemas, provider, jobs):
+        judge.take(look)
+        waiting += 1
+        if waiting == 1000 and progress is not None:
+            progress(waiting)
+            waiting = 0
+    if progress is not None:
+        progress(waiting)
+    return judge.close()
+
+
+def _looks(
+    recording: Recording, known: Iterable[Promise], schemas: Path | None, provider: str | None, jobs: int
+) -> Iterator[Look]:
+    if recording.format == "ndjson" and jobs > 1 and recording.path.stat().st_size > SMALL:
+        yield from _by_many(recording.path, schemas, provider, jobs)
+        return
+    examiner = Examiner(list(known), chosen=provider, lenient=recording.lenient)
+    yield from map(examiner.look, recording.exchanges())
+
+
+def _by_many(path: Path, schemas: Path | None, provider: str | None, jobs: int) -> Iterator[Look]:
+    # Processes started afresh: forking one with threads (of a test, of a progress bar) can lock up.
+    with ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=_prepare, initargs=(schemas, provider)
+    ) as pool:
+        under_way: deque[Future[list[Look]]] = deque()
+        for first, lines in _chunks(path):
+            under_way.append(pool.submit(_look_at, str(path), first, lines))
+            if len(under_way) > 2 * jobs:
+                yield from under_way.popleft().result()
+        while under_way:
+            yield from under_way.popleft().result()
+
+
+def _chunks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
+    with path.open("rb") as file:
+        first = 1
+        while lines := file.readlines(CHUNK):
+            yield first, lines
+            first += len(lines)
+
+
+_examiner: Examiner | None = None
+"""Of a process that looks at chunks for another."""
+
+
+def _prepare(schemas: Path | None, provider: str | None) -> None:
+    global _examiner
+    gc.set_threshold(100_000, 20, 50)
+    _examiner = Examiner(promises(schemas, only=None if provider is None else (provider,)), chosen=provider)
+
+
+def _look_at(name: str, first: int, lines: list[bytes]) -> list[Look]:
+    assert _examiner is not None
+    return [_examiner.look(one) for one in ndjson.exchanges(lines, name=name, first=first)]
+
+
+def _join(whole: Verdict, part: Verdict) -> None:
+    whole.findings.extend(part.findings)
+    whole.totals.update(part.totals)
+    whole.counts.add(part.counts)
+    whole.timelines.extend(part.timelines)

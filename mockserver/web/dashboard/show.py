@@ -1,0 +1,260 @@
+"""One thing told wholly: a provider, its documents with our address, a task, an exchange."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from jsonschema import Draft202012Validator
+
+from mockserver import data
+from mockserver.errors import Refused
+from mockserver.exchange import Exchange
+from mockserver.provider.model import Operation, Provider, Request
+from mockserver.provider.notation import Unreadable
+from mockserver.web.dashboard.feed import phase
+from mockserver.web.dashboard.judged import violations_of
+from mockserver.web.recorder import as_json
+from mockserver.world import plan as plans
+from mockserver.world.files import File
+from mockserver.world.task import Task
+
+if TYPE_CHECKING:
+    from mockserver.web.emulator import Stage
+
+PLACEHOLDER = "$API_KEY"
+KEYS = ("sk-0123456789abcdef", "0123456789abcdefghij", "example", "api")
+"""Tried in order until one has the form that a provider asks of keys."""
+MAX_EVENTS = 400
+MAX_TEXT = 20_000
+
+
+def overview(stage: Stage, base: str) -> dict[str, Any]:
+    """Return what is served: providers with addresses, first requests, variants, channels; errors to ask for."""
+    offer = stage.offer
+    keyed = bool(offer.accounts)
+    return {
+        "providers": [_provider(served.provider, f"{base}/{name}", keyed) for name, served in offer.served.items()],
+        "workflows": sorted({*offer.hosting.samples, *offer.hosting.own}),
+    }
+
+
+def document(provider: Provider, name: str, url: str) -> dict[str, Any] | None:
+    """Return a document of a provider's folder with the emulator's address as its server; None if it has none."""
+    found = provider.documents.get(name)
+    if found is None:
+        return None
+    if name == "openapi.json":
+        servers = [{"url": url + mount, "description": "This emulator."} for mount in _mounts(provider)]
+        return {**found, "servers": servers}
+    at = urlsplit(url)
+    server: dict[str, Any] = {"host": at.netloc, "protocol": "wss" if at.scheme == "https" else "ws"}
+    if at.path.strip("/"):
+        server["pathname"] = at.path
+    return {**found, "servers": {"emulator": server}}
+
+
+def task(stage: Stage, provider: str, id: str) -> dict[str, Any] | None:
+    """Return all that is known of a task; None if it is unknown."""
+    service = stage.world.services.get(provider)
+    found = None if service is None else service.runs.tasks.get(id)
+    if found is None:
+        return None
+    now = stage.world.now
+    events = found.events
+    return {
+        "provider": provider,
+        "id": found.id,
+        "number": found.number,
+        "state": found.state,
+        "phase": phase(found),
+        "created": found.created,
+        "started": found.started,
+        "finished": found.finished,
+        "duration": found.duration,
+        "progress": found.progress,
+        "position": found.position,
+        "line": found.line,
+        "estimate": found.estimate,
+        "reached": found.reached,
+        # The id of an account may be its key.
+        "uses": {kind: thing.id for kind, thing in found.things.items() if kind != "account"},
+        "client": found.client,
+        "cause": found.outlook.cause,
+        "failure": _failure(found),
+        "overrides": _bounded(found.overrides),
+        "inputs": _bounded(found.inputs),
+        "request": _bounded(found.request),
+        "nodes": [
+            {
+                "id": node.id,
+                "class": node.class_type,
+                "title": node.title,
+                "state": node.state,
+                "step": node.step,
+                "steps": node.steps,
+                "start": node.planned.start,
+                "end": node.planned.end,
+            }
+            for node in found.nodes_at(now)
+        ],
+        "events": [
+            {"at": event.at, "name": event.name, "node": None if event.node is None else event.node.id,
+             "step": None if event.node is None else event.node.step}
+            for event in [*events[: MAX_EVENTS // 2], *events[MAX_EVENTS // 2 :][-MAX_EVENTS // 2 :]]
+            if event.name != "node.preview"
+        ],
+        "files": [_file(file) for file in found.files],
+        "given": [
+            {"node": node, "value": value, "shown": isinstance(file, File)} for node, value, file in given(found)
+        ],
+        "exchanges": [
+            {"n": one.number, "operation": one.operation, "method": one.method, "status": one.status, "at": one.at}
+            for one in stage.recorder.since(0)
+            if found.id in one.tasks
+        ][-100:],
+    }  # fmt: skip
+
+
+def given(task: Task) -> Iterator[tuple[str, str, Any]]:
+    """Yield the input files a task's graph names: node, value, and the file, if it is known here."""
+    if not isinstance(task.plan, plans.Plan):
+        return
+    resolve = task.runs.setup.resolve_input
+    for node, value in plans.image_inputs(task.plan, task.graph or {}):
+        yield node, value, None if resolve is None else resolve(task, value)
+
+
+def exchange(stage: Stage, found: Exchange) -> dict[str, Any]:
+    """Return an exchange without credentials, with what it breaks."""
+    shown = as_json(stage.offer.secrets.redacted(found))
+    return {**shown, "violations": violations_of(stage.offer, found)}
+
+
+def _provider(provider: Provider, url: str, keyed: bool) -> dict[str, Any]:
+    info = provider.documents["openapi.json"]["info"]
+    mounts = _mounts(provider)
+    return {
+        "name": provider.name,
+        "title": provider.title,
+        "version": provider.version,
+        "summary": info.get("summary", ""),
+        "hosts": list(provider.hosts),
+        "url": url,
+        "mounts": [url + mount for mount in mounts],
+        "documents": [name for name in ("openapi.json", "asyncapi.json") if name in provider.documents],
+        "operations": len(provider.operations),
+        "channels": [{"name": channel.name, "path": channel.path} for channel in provider.channels],
+        "requests": list(_requests(provider, url + mounts[0], keyed)),
+        "errors": sorted(provider.errors),
+        "variants": [
+            {
+                "name": name,
+                "asks": variant.asks,
+                "default": variant.default,
+                "reading": provider.readings.get(name, variant.default),
+                "readings": [
+                    {"name": one.name, "why": one.why, "source": dict(one.source)} for one in variant.readings.values()
+                ],
+            }
+            for name, variant in provider.variants.items()
+        ],
+    }
+
+
+def _mounts(provider: Provider) -> list[str]:
+    """Return the paths below which the operations stand, in the order of the document's servers."""
+    paths = [urlsplit(server["url"]).path.rstrip("/") for server in provider.documents["openapi.json"]["servers"]]
+    return [path for path in dict.fromkeys(paths) if path in provider.mounts] or [""]
+
+
+def _requests(provider: Provider, url: str, keyed: bool) -> Iterator[dict[str, Any]]:
+    """Yield requests that submit a task, ready to be sent: from the documents' examples, else from our fixtures."""
+    for operation in provider.operations:
+        if operation.verb.name != "submit":
+            continue
+        headers = _credentials(provider, operation, keyed) | {"Content-Type": "application/json"}
+        for title, body in _bodies(provider, operation):
+            yield {
+                "title": title,
+                "operation": operation.id,
+                "method": operation.method,
+                "url": url + operation.path,
+                "headers": headers,
+                "body": body,
+            }
+
+
+def _bodies(provider: Provider, operation: Operation) -> Iterator[tuple[str, Any]]:
+    shown = False
+    described = provider.documents["openapi.json"]["paths"][operation.path][operation.method.lower()]
+    content = described.get("requestBody", {}).get("content", {}).get("application/json", {})
+    for name, example in content.get("examples", {}).items():
+        if "value" in example:
+            shown = True
+            yield example.get("summary", name), example["value"]
+    folder = data.fixtures() / provider.name
+    for file in () if shown else sorted(folder.glob("*.request.json")):
+        body = json.loads(file.read_bytes())
+        try:
+            fits = not operation.violations(Request(operation.method, {}, (), {}, body))
+        except (Refused, Unreadable):
+            fits = False
+        if fits:
+            yield operation.id, body
+
+
+def _credentials(provider: Provider, operation: Operation, keyed: bool) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name in operation.security[0] if operation.security else ():
+        scheme = provider.security_schemes[name]
+        key = PLACEHOLDER if keyed else _key(scheme.get("x-key", True))
+        if scheme.get("type") == "http":
+            headers["Authorization"] = f"Bearer {key}"
+        elif scheme.get("in") == "header":
+            headers[scheme["name"]] = key
+    return headers
+
+
+def _key(schema: Any) -> str:
+    return next((key for key in KEYS if Draft202012Validator(schema).is_valid(key)), PLACEHOLDER)
+
+
+def _failure(task: Task) -> dict[str, Any] | None:
+    failure = task.failure
+    if failure is None:
+        return None
+    index = None if failure.node is None else failure.node[0]
+    return {
+        "name": failure.name,
+        "code": failure.code if isinstance(failure.code, str | int | None) else repr(failure.code),
+        "message": failure.message,
+        "details": failure.details,
+        "at": failure.at,
+        "conditions": list(failure.entry.conditions),
+        "node": None if index is None or index >= len(task.plan.nodes) else task.plan.nodes[index].id,
+    }
+
+
+def _file(file: File) -> dict[str, Any]:
+    return {
+        "key": file.key,
+        "name": file.name,
+        "media": file.media,
+        "width": file.width,
+        "height": file.height,
+        "node": None if file.planned is None else file.planned.id,
+        "created": file.created,
+    }
+
+
+def _bounded(value: Any) -> Any:
+    """Return a document as it is, or its beginning as text where it is very large."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    if len(text) > MAX_TEXT:
+        return text[:MAX_TEXT] + "…"
+    return dict(value) if isinstance(value, Mapping) else value

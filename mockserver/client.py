@@ -125,8 +125,7 @@ class MockServer:
             TimeoutError: it did not start in time.
         """
         if self._given is None:
-            self._world.open()
-            return self
+            return self  # a world is made when it is first used
         from mockserver.server import running
 
         with ExitStack() as stack:
@@ -142,6 +141,8 @@ class MockServer:
             self._running, self._world.line = None, None
         elif self._world.id != MAIN:
             self._world.close()
+        elif self._world.line is not None:
+            self._world.line.close()
 
     async def __aenter__(self) -> Self:
         return await asyncio.to_thread(self.__enter__)

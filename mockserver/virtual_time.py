@@ -35,8 +35,10 @@ FRESH = 0.005
 """Real seconds that what was heard of the world's clock is believed: pushed messages move it, too."""
 SLICE = 0.001
 """Real seconds between two looks of those who wait while others work."""
-GRACE = 0.1
+GRACE = 0.5
 """Real seconds after which a thread that stands still at one place is taken to wait for something."""
+LOOK_AGAIN = 0.1
+"""Real seconds an event loop waits for a world in which nothing is due."""
 STEP = 1e-6
 """Virtual seconds that time moves at least; less is lost in a float of Unix seconds."""
 SPARED = ("_pytest", "pytest", "xdist", "execnet", "pluggy", "mockserver", "contracts")
@@ -205,7 +207,7 @@ class VirtualTime:
             until = wake if due is None else min(wake, due)
             if math.isinf(until):
                 # Nobody knows when this ends; it may be a thread's doing, or a message of which nothing is due yet.
-                return real(selector, None if not idle["waiting"] else GRACE)
+                return real(selector, None if not idle["waiting"] else LOOK_AGAIN)
             events = self.pass_until(until, lambda seconds: real(selector, seconds))
             if events:
                 return list(events)

@@ -105,6 +105,12 @@ def _changed(body: Json, parts: list[str], value: Any) -> Json:
     if not parts:
         return None if value is UNSET else value
     part, rest = parts[0].replace("~1", "/").replace("~0", "~"), parts[1:]
+    # An earlier change of the same patch may have put something else where this pointer led.
+    if isinstance(body, list):
+        if not part.isdigit() or int(part) >= len(body):
+            return body
+    elif not isinstance(body, Mapping):
+        return body
     key: Any = int(part) if isinstance(body, list) else part
     copy: Any = list(body) if isinstance(body, list) else dict(body)
     if not rest and value is UNSET:

@@ -338,7 +338,8 @@ def _task(provider: str, task: Task, stage_now: float) -> dict[str, Any]:
         "finished": task.finished,
         "progress": task.progress,
         "position": task.position,
-        "uses": {kind: thing.id for kind, thing in task.things.items()},
+        # The id of an account may be its key.
+        "uses": {kind: thing.id for kind, thing in task.things.items() if kind != "account"},
         "failure": None if failure is None else {"name": failure.name, "message": failure.message},
         "nodes": [
             {"id": node.id, "class": node.class_type, "state": node.state, "step": node.step, "steps": node.steps}

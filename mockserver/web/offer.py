@@ -6,6 +6,7 @@ also when the server has loaded other files since.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,8 @@ from mockserver.settings import Settings
 from mockserver.web.hosting import Hosting
 from mockserver.web.recorder import Secrets
 from mockserver.web.routing import Router
+
+LOOPBACK = re.compile(r"(127\.|localhost\b|\[::1\])")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class Offer:
         self.by_host: dict[str, tuple[Served, bool]] = {}
         for served in self.served.values():
             for host in served.provider.hosts:
-                self.by_host.setdefault(host.lower(), (served, False))
+                # A provider at home on this machine is no other machine's: everything here is called by that name.
+                if not LOOPBACK.match(host) or self.only is served:
+                    self.by_host.setdefault(host.lower(), (served, False))
             if served.store is not None:
                 default = served.store.server.get("bucket", "")
                 for host in served.store.hosts:

@@ -36,7 +36,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="only see that the benchmarks run; figures mean nothing")
     parser.add_argument("--json", type=Path, default=Path("bench-results.json"), help="where the results go")
     wanted = parser.parse_args(arguments)
-    pin(LOAD_CORE)
     start = time.monotonic()
     results: list[Result] = []
     broken = 0
@@ -65,4 +64,5 @@ if __name__ == "__main__":
         del sys.argv[1]
         runpy.run_module(f"tests.benchmarks.{sys.argv.pop(1)}", run_name="__main__", alter_sys=False)
     else:
+        pin(LOAD_CORE)
         sys.exit(main())

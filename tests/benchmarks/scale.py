@@ -1,6 +1,7 @@
 """Goal 2: a million tasks in one world change neither the cost of a poll nor of a submit; and what a task weighs.
 
-Run as a program it measures and prints JSON, so that the memory goes back to the system. The application is called directly: a socket would hide the difference.
+Run as a program it measures and prints JSON, so that the memory goes back to the system. The application is called
+directly: a socket would hide the difference.
 """
 
 from __future__ import annotations

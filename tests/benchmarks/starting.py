@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import re
 import signal
 import subprocess
@@ -71,8 +70,13 @@ def _start(command: Sequence[str]) -> tuple[float, int]:
         return time.perf_counter() - start, server.memory
     finally:
         process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _imports() -> dict[str, float]:

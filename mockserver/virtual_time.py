@@ -37,6 +37,8 @@ SLICE = 0.001
 """Real seconds between two looks of those who wait while others work."""
 GRACE = 0.5
 """Real seconds after which a thread that stands still at one place is taken to wait for something."""
+EAGER = 0.002
+"""Real seconds an event loop waits for an answer before it asks whether any is on its way."""
 LOOK_AGAIN = 0.1
 """Real seconds an event loop waits for a world in which nothing is due."""
 STEP = 1e-6
@@ -98,6 +100,8 @@ class VirtualTime:
         """Thread -> the moment it sleeps until."""
         self._loops: weakref.WeakSet[Any] = weakref.WeakSet()
         self._now = self._heard = self._rate = 0.0
+        self._moved = self._asks = self._heard_any = False
+        """In an event loop: time has just moved; something was heard between its last two moves; since the last."""
 
     def __enter__(self) -> Self:
         global _active
@@ -194,14 +198,20 @@ class VirtualTime:
         Whatever the world does on the way to that timer is waited for, one by one, if somebody here may hear of it.
         """
         wake = math.inf if timeout is None else self.now() + max(timeout, STEP)
+        # Who asked something after time had moved will do so again: an answer is likely on its way, and to wait for it
+        # is cheaper than to ask whether one is.
+        patience, self._moved = (EAGER if self._moved and self._asks else 0), False
         while True:
-            events = real(selector, 0)
+            events = real(selector, patience)
             if events:
+                self._heard_any = True
                 return events
+            patience = 0
             # Answered once no call is under way: what was sent to us is there then.
             idle = self._ask("GET", "idle")
             events = real(selector, 0)
             if events or self._now >= wake:
+                self._heard_any = self._heard_any or bool(events)
                 return events
             due = idle["next"] if idle["waiting"] else None
             until = wake if due is None else min(wake, due)
@@ -211,6 +221,7 @@ class VirtualTime:
             events = self.pass_until(until, lambda seconds: real(selector, seconds))
             if events:
                 return list(events)
+            self._moved, self._asks, self._heard_any = True, self._heard_any, False
 
 
 @dataclass

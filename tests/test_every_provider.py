@@ -196,3 +196,21 @@ def test_a_new_folder_in_another_place_is_served(tmp_path: Path) -> None:
         answer = httpx.get(f"{server.url}/api/v1/task/1", headers={"Authorization": "Bearer any"})
 
     assert answer.json()["message"] == "task not found"
+
+
+def test_the_folder_of_the_walk_through_is_served_and_runs_a_task(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    readme = (data.schemas() / "README.md").read_text("utf-8")
+    for file, content in re.findall(r"`tiny/(\w+\.json)`:\n\n```json\n(.*?)```", readme, re.DOTALL):
+        (folder / file).write_text(content, "utf-8")
+
+    with running(Settings(schemas_dir=tmp_path, port=0, rate=0, any_workflow=True)) as server:
+        submitted = httpx.post(f"{server.url}/v1/renders", json={"workflow": "mine"}).json()
+        httpx.post(f"{server.url}/_mock/clock", json={"jump": 3600})
+        done = httpx.get(f"{server.url}/v1/renders/{submitted['id']}").json()
+        unknown = httpx.get(f"{server.url}/v1/renders/nobody")
+
+    assert submitted["status"] == "BUSY"
+    assert (done["status"], done["progress"]) == ("READY", 100)
+    assert unknown.status_code == 404

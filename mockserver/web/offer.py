@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mockserver import data
 from mockserver.provider import load
 from mockserver.provider.model import Provider
 from mockserver.scenario import Setting, library
@@ -78,7 +79,7 @@ class Offer:
             return Served(provider, Router(provider), None, None, "")
         folder = self.settings.schemas_dir / "_stores" / name
         if not folder.is_dir():
-            folder = self.settings.schemas_dir.parent / "schemas" / "_stores" / name
+            folder = data.schemas() / "_stores" / name  # those that come with the package serve everybody
         store = load(folder, name=name)
         return Served(provider, Router(provider), store, Router(store), kind.options.get("bucket", provider.name))
 

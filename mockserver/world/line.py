@@ -59,7 +59,7 @@ class Line(Generic[T]):
 
     def rank(self, key: Key) -> int:
         """Return how many wait ahead of *key*, which must be waiting."""
-        return self._keys.bisect_left(key)
+        return int(self._keys.bisect_left(key))
 
     def take(self) -> T | None:
         """Give a free slot to the first that may go; None when no slot is free or no one may."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mockserver.errors import UserError
 from mockserver.provider.model import Kind, Provider, QueueRule, Refusal, Step
 from mockserver.provider.scope import Call, Scope
+from mockserver.provider.vocabulary import FAILURES
 from mockserver.world.chance import Stream
 from mockserver.world.events import Callback, Event, QueueLength, Watch, Watches
 from mockserver.world.files import File, by_root, normal
@@ -239,8 +240,11 @@ class Runs:
         node = None
         if standing is not None and standing.started > standing.ended:
             node = (standing.ended, standing)
-        entry = self._failure(condition, facts or {}, task, node)
-        task.failure = Failure(task, entry, facts or {}, node=node, at=self.now, text=text)
+        facts = facts or {}
+        entry = self._failure(condition, facts, task, node)
+        if condition not in (*entry.conditions, entry.name):
+            facts = {"cause.type": condition, "cause.text": condition.replace("-", " "), **facts}
+        task.failure = Failure(task, entry, facts, node=node, at=self.now, text=text)
         self._enter(task, step.target, cause or condition)
 
     def _failure(
@@ -256,6 +260,9 @@ class Runs:
         named = [entry for entries in failures.values() for entry in entries if entry.name == condition]
         if not named and condition in self.provider.errors:
             named = [self.provider.errors[condition]]
+        if not named and condition in FAILURES:
+            # What happens by itself must end the task, also where the folder has no words of its own for it.
+            named = [entry for word in ("node-failed", *failures) for entry in failures.get(word, ())]
         if not named:
             known = sorted({*failures, *(entry.name for entries in failures.values() for entry in entries)})
             raise UserError(f"{self.provider.name} has no failure {condition!r}; it has: {', '.join(known) or 'none'}")

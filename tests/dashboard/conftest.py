@@ -26,8 +26,9 @@ OPTIONS = [
 START = 1_790_000_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(require_tool: Callable[[str], str]) -> Iterator[Any]:
+    # Playwright keeps an event loop running in this thread until it ends: no longer than the module that needs it.
     executable = require_tool("chromium")
     with _package("playwright.sync_api").sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=executable, args=OPTIONS)

@@ -77,7 +77,7 @@ class Application:
                 place.stage.busy -= 1
 
     async def _call(self, place: Place, head: Head, receive: Receive, send: Send) -> None:
-        provider = place.served.store if place.in_store and place.served.store is not None else place.served.provider
+        provider = place.provider
         if head.method == "OPTIONS" and provider.wire.get("cors"):
             wanted = head.headers.get("access-control-request-headers", "*")
             await _respond(send, 204, [*PREFLIGHT, ("access-control-allow-headers", wanted)], b"")
@@ -122,7 +122,7 @@ class Application:
         self._keep(place, head, done, headers)
 
     def _keep(self, place: Place, head: Head, done: Done, headers: list[tuple[str, str]]) -> None:
-        provider = place.served.store if place.in_store and place.served.store is not None else place.served.provider
+        provider = place.provider
         exchange(
             place.stage,
             provider=provider.name,

@@ -84,7 +84,7 @@ async def answer(place: Place, head: Head, receive: Receive) -> Done:
     done = await _answer(place, head, receive, scripts, fate)
     done.fate = fate
     if fate.patches:
-        provider = place.served.store if place.in_store and place.served.store is not None else place.served.provider
+        provider = place.provider
         operation = next((one for one in provider.operations if one.id == done.operation), None)
         if operation is not None:
             faults.patch(done.answer, fate.patches, provider, operation)
@@ -93,9 +93,8 @@ async def answer(place: Place, head: Head, receive: Receive) -> Done:
 
 async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[Script], fate: Decision) -> Done:
     now = place.stage.now()
-    provider = place.served.store if place.in_store else place.served.provider
+    provider = place.provider
     router = place.served.store_router if place.in_store else place.served.router
-    assert provider is not None
     assert router is not None
     service = place.stage.service(place.served)
     call = service.call("unknown")

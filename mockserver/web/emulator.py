@@ -71,6 +71,12 @@ class Place(NamedTuple):
     by_name: bool
     """The caller came by a real host name."""
 
+    @property
+    def provider(self) -> Provider:
+        """Who answers: the provider, or the store that keeps its files."""
+        store = self.served.store
+        return store if self.in_store and store is not None else self.served.provider
+
 
 class Stage:
     """One world and what the web keeps beside it: recorder, pacer, stores."""

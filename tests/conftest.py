@@ -31,14 +31,15 @@ def require_tool() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def require_package() -> Callable[[str], Any]:
-    """Gives a package of the extra `clients`; skips the test where it is absent, fails it under REQUIRE_ALL=1."""
+def require_package() -> Callable[..., Any]:
+    """Gives a package of an extra; skips the test where it is absent, fails it under REQUIRE_ALL=1."""
 
-    def require(name: str) -> Any:
+    def require(name: str, *, extra: str = "clients") -> Any:
         try:
             return importlib.import_module(name)
         except ImportError as error:
-            missing = f"this test needs the package {name!r} ({error}); install comfy-mockserver[clients]"
+            package = name.partition(".")[0]
+            missing = f"this test needs the package {package!r} ({error}); install comfy-mockserver[{extra}]"
         if os.environ.get("REQUIRE_ALL") == "1":
             pytest.fail(f"{missing}; REQUIRE_ALL=1 allows no skip")
         pytest.skip(missing)

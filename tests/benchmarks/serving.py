@@ -50,6 +50,18 @@ class Server:
         return resident_bytes(self.pid)
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """End a server in good order, or by force where it does not."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
 @contextlib.contextmanager
 def server(kind: str, argument: str) -> Iterator[Server]:
     """Run one for the length of a `with` block."""
@@ -64,14 +76,7 @@ def server(kind: str, argument: str) -> Iterator[Server]:
             raise RuntimeError(f"the {kind} did not start")
         yield Server(line.split()[1], process.pid)
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        end(process)
 
 
 @contextlib.contextmanager

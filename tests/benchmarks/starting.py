@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from statistics import median
 
 from tests.benchmarks.load import once, request
 from tests.benchmarks.measuring import ROOT, Result
-from tests.benchmarks.serving import Server
+from tests.benchmarks.serving import Server, end
 
 TIMES, MEMORY = 1.5, 1.8
 OURS = (sys.executable, "-m", "mockserver", "serve", "--port", "0")
@@ -69,14 +68,7 @@ def _start(command: Sequence[str]) -> tuple[float, int]:
         assert status == 200
         return time.perf_counter() - start, server.memory
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        end(process)
 
 
 def _imports() -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,19 +26,19 @@ START = 1_790_000_000
 
 
 @pytest.fixture(scope="module")
-def browser(require_tool: Callable[[str], str]) -> Iterator[Any]:
+def browser(require_tool: Callable[[str], str], require_package: Callable[..., Any]) -> Iterator[Any]:
     # Playwright keeps an event loop running in this thread until it ends: no longer than the module that needs it.
     executable = require_tool("chromium")
-    with _package("playwright.sync_api").sync_playwright() as playwright:
+    with require_package("playwright.sync_api", extra="browser").sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=executable, args=OPTIONS)
         yield started
         started.close()
 
 
 @pytest.fixture(scope="session")
-def axe() -> Any:
+def axe(require_package: Callable[..., Any]) -> Any:
     """Checks contrast, labels, roles and order of the page as it is."""
-    return _package("axe_playwright_python.sync_playwright").Axe()
+    return require_package("axe_playwright_python.sync_playwright", extra="browser").Axe()
 
 
 @pytest.fixture
@@ -79,13 +78,3 @@ def shot(page: Any) -> Callable[[str], Path]:
         return path
 
     return take
-
-
-def _package(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        missing = f"this test needs the package {name.partition('.')[0]!r} ({error}); install comfy-mockserver[browser]"
-    if os.environ.get("REQUIRE_ALL") == "1":
-        pytest.fail(f"{missing}; REQUIRE_ALL=1 allows no skip")
-    pytest.skip(missing)

@@ -3,14 +3,17 @@
 Drawing gives a value or `NOTHING`. A schema draws by the first it has of `const`, `oneOf`/`anyOf`, `contentSchema`,
 `x-value`, `x-each`, `prefixItems`, `properties`; where that gives nothing, `default` stands in, else `null` if the type
 allows it. All other JSON Schema keywords only judge. See `schemas/README.md`, which is the reference of the language.
+
+A compound schema that is referred to becomes a function; what stands inside it is written out in place. Each `_write_...` method
+writes the statements that leave what its kind of schema draws in the local named `to`.
 """
 
 from __future__ import annotations
 
 import hmac
+import math
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jwt
@@ -20,11 +23,22 @@ from mockserver.provider import conditions, notation
 from mockserver.provider.documents import Documents, Located
 from mockserver.provider.model import NOTHING, Draw, Test
 from mockserver.provider.scope import Scope
-from mockserver.provider.values import Get, Names, UnknownName, getter, is_template, nearest, text
+from mockserver.provider.source import Block, Module
+from mockserver.provider.values import (
+    PLAIN_SUBJECTS,
+    Get,
+    Names,
+    UnknownName,
+    getter,
+    is_plain,
+    is_template,
+    nearest,
+    text,
+)
 from mockserver.provider.vocabulary import COLLECTIONS, EVENTS, SEEN_STATES
 
-Shorter = Callable[[Any], bool]
-
+COMPOUND = ("oneOf", "anyOf", "contentSchema", "x-each", "prefixItems", "properties")
+"""Words of a schema that draws by parts."""
 JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 
 
@@ -34,39 +48,19 @@ class Drawer:
     def __init__(self, documents: Documents, names: Names) -> None:
         self.documents = documents
         self.names = names
-        self._done: dict[tuple[int, str], tuple[Located, list[Draw]]] = {}
+        self._module = Module(NOTHING=NOTHING, floor=math.floor, key_of=_key_of)
+        self._done: dict[tuple[int, str], tuple[Located, str]] = {}
 
     def compile(self, schema: Any, *, at_hand: str = "task") -> Draw:
         """Compile *schema*; *at_hand* is the kind whose state a bare condition speaks of."""
         if not isinstance(schema, Located):
             return _nothing
-        flat = self.documents.flat(schema)
-        key = (id(flat), at_hand)
-        if key in self._done:
-            # A schema that holds itself: look the drawing up when it is needed, once it exists.
-            _, held = self._done[key]
-            return held[0] if held else lambda scope: held[0](scope)
-        held = []
-        self._done[key] = (flat, held)  # keeps the schema alive, so that its id stays its own
-        held.append(self._compile(flat, at_hand))
-        return held[0]
+        return self._module.function(self._function(schema, at_hand))
 
     def test(self, condition: Any, where: Located, key: str, at_hand: str) -> Test:
         """Compile the condition that stands at *where*/*key*."""
-        named = {f"{at_hand}.state": condition} if isinstance(condition, list) else condition
-        for name, schema in named.items():
-            self._states(name, schema if isinstance(schema, list) else (), where, key)
+        self._check_states(condition, where, key, at_hand)
         return conditions.test(condition, lambda name: self.getter(name, where, key), at_hand=at_hand)
-
-    def _states(self, name: str, listed: Iterable[Any], where: Located, key: str) -> None:
-        """Refuse states that the machine of the kind does not have."""
-        kind, _, attribute = name.partition(".")
-        known = self.names.states.get(kind)
-        if attribute != "state" or known is None:
-            return
-        for state in listed:
-            if state not in known:
-                raise where.error(f"{state!r} is no state of a {kind}; known: {', '.join(known)}", key)
 
     def getter(self, name: str, where: Located, key: str) -> Get:
         """Compile a value name, or a text with `{names}`, that stands at *where*/*key*."""
@@ -76,103 +70,6 @@ class Drawer:
             return text(name, self.names, facts=False) if is_template(name) else getter(name, self.names)
         except UnknownName as error:
             raise where.error(str(error), key) from None
-
-    def _compile(self, schema: Located, at_hand: str) -> Draw:
-        draw = self._core(schema, at_hand)
-        draw = _with_fallback(draw, schema)
-        guards = []
-        if "x-when" in schema:
-            guards.append(self.test(schema["x-when"], schema, "x-when", at_hand))
-        if "x-on" in schema:
-            check_events(schema, self.names)
-            guards.append(_event_test(schema["x-on"]))
-        for guard in guards:
-            draw = _guarded(draw, guard)
-        return draw
-
-    def _core(self, schema: Located, at_hand: str) -> Draw:
-        if "const" in schema:
-            return _constant(schema["const"])
-        for word in ("oneOf", "anyOf"):
-            if word in schema:
-                return self._branches(schema, word, at_hand)
-        if "contentSchema" in schema:
-            return self._inside(schema, at_hand)
-        if "x-value" in schema:
-            return self._completed(schema, at_hand) if self._is_document(schema) else self._value(schema)
-        if "x-each" in schema:
-            return self._each(schema)
-        if "prefixItems" in schema:
-            return _tuple([self.compile(item, at_hand=at_hand) for item in schema["prefixItems"]], schema)
-        if "properties" in schema:
-            return self._object(schema, at_hand)
-        return _constant(None) if schema.get("type") == "null" else _nothing
-
-    def _branches(self, schema: Located, word: str, at_hand: str) -> Draw:
-        beside = Located({key: value for key, value in schema.items() if key not in (word, "x-when", "x-on")})
-        beside.file, beside.pointer = schema.file, schema.pointer
-        drawn_beside = any(key in beside for key in ("properties", "required"))
-        branches = []
-        for branch in schema[word]:
-            if drawn_beside and "const" not in self.documents.flat(branch):
-                branches.append(self._compile(self.documents.merged(beside, self.documents.flat(branch)), at_hand))
-            else:
-                branches.append(self.compile(branch, at_hand=at_hand))
-        return _first(branches)
-
-    def _inside(self, schema: Located, at_hand: str) -> Draw:
-        media, encoding = schema.get("contentMediaType"), schema.get("contentEncoding")
-        inner = self.compile(schema["contentSchema"], at_hand=at_hand)
-        if media == notation.JWT:
-            return _token(inner)
-        if media not in (notation.JSON_TEXT, notation.PYTHON_TEXT):
-            raise schema.error(
-                f"is {media!r}; a contentSchema needs {notation.JSON_TEXT}, {notation.PYTHON_TEXT} or {notation.JWT}",
-                "contentMediaType",
-            )
-
-        def draw(scope: Scope) -> Any:
-            value = inner(scope)
-            return NOTHING if value is NOTHING else notation.write_inside(media, encoding, value)
-
-        return draw
-
-    def _value(self, schema: Located) -> Draw:
-        source = schema["x-value"]
-        names = source if isinstance(source, list) else [source]
-        if not names or not all(isinstance(name, str) for name in names):
-            raise schema.error(f"is {source!r}; a value name, a text with {{names}}, or a list of them", "x-value")
-        gets = [self.getter(name, schema, "x-value") for name in names]
-        get = gets[0] if len(gets) == 1 else _first_value(gets)
-        if "x-map" in schema:
-            self._states(names[0], schema["x-map"], schema, "x-map")
-            return _mapped(get, schema["x-map"], _length_test(schema))
-        # Each of several is written as its own kind is.
-        written = [
-            _written(one, self.notation(schema, name).write, _length_test(schema))
-            for one, name in zip(gets, names, strict=True)
-        ]
-        return written[0] if len(written) == 1 else _first(written)
-
-    def _is_document(self, schema: Located) -> bool:
-        """Whether a schema shows a document of the world and has members of its own besides."""
-        name = schema["x-value"]
-        return bool(schema.get("properties")) and isinstance(name, str) and self.value_kind(name) == "json"
-
-    def _completed(self, schema: Located, at_hand: str) -> Draw:
-        """Compile a document shown with members of our own laid over it; a member that is `false` never shows."""
-        base = self._value(schema)
-        over = self._object(schema, at_hand)
-        hidden = [name for name, member in schema["properties"].items() if member is False]
-
-        def draw(scope: Scope) -> Any:
-            found, drawn = base(scope), over(scope)
-            found = {} if found is NOTHING else found
-            if drawn is NOTHING or not isinstance(found, dict):
-                return NOTHING
-            return {**{name: value for name, value in found.items() if name not in hidden}, **drawn}
-
-        return draw
 
     def notation(self, schema: Located, name: str) -> notation.Notation:
         """Return how the value *name* is written and read by *schema*; refuse what does not fit its kind."""
@@ -194,46 +91,280 @@ class Drawer:
         # What a document holds may be anything, so only the wire type can say.
         return "moment" if base.endswith(".reached") and pointer else kind
 
-    def _each(self, schema: Located) -> Draw:
-        collection = schema["x-each"]
-        items, subject = self._collection(collection, schema)
-        if "additionalProperties" in schema and isinstance(schema.get("propertyNames"), Located):
-            key = self.compile(schema["propertyNames"], at_hand=subject)
-            value = self.compile(schema["additionalProperties"], at_hand=subject)
-            return _each_member(_Loop(items, subject), key, value, _length_test(schema))
-        if isinstance(schema.get("items"), Located):
-            item = self.compile(schema["items"], at_hand=subject)
-            return _each_item(_Loop(items, subject), item, _length_test(schema))
-        raise schema.error("has neither 'items' nor 'propertyNames' with 'additionalProperties'", "x-each")
+    # functions
 
-    def _collection(self, name: str, where: Located) -> tuple[Callable[[Scope], Any], str]:
+    def _function(self, schema: Located, at_hand: str) -> str:
+        """Return the name of the function that draws *schema*."""
+        flat = self.documents.flat(schema)
+        key = (id(flat), at_hand)
+        if key not in self._done:
+            about = f"{flat.file}#{flat.pointer}"
+            name = self._module.declare(about)
+            self._done[key] = (flat, name)  # keeps the schema alive, so that its id stays its own
+            block = Block(self._module)
+            self._write_in_place(block, flat, at_hand, "drawn")
+            self._module.define(name, about, block.finished("drawn"))
+        return self._done[key][1]
+
+    def _write(self, block: Block, schema: Any, at_hand: str, to: str) -> None:
+        if not isinstance(schema, Located):
+            block.add(f"{to} = NOTHING")
+            return
+        flat = self.documents.flat(schema)
+        if block.deep or ("$ref" in schema and any(word in flat for word in COMPOUND)):
+            block.add(f"{to} = {self._function(schema, at_hand)}(scope)")
+        else:
+            self._write_in_place(block, flat, at_hand, to)
+
+    def _write_in_place(self, block: Block, schema: Located, at_hand: str, to: str) -> None:
+        guards = []
+        if "x-when" in schema:
+            guards.append(self._condition(block, schema["x-when"], schema, at_hand))
+        if "x-on" in schema:
+            check_events(schema, self.names)
+            guards.append(f"{self._module.constant(_event_test(schema['x-on']))}(scope)")
+        if not guards:
+            self._write_with_fallback(block, schema, at_hand, to)
+            return
+        block.add(f"{to} = NOTHING")
+        with block.inside(f"if {' and '.join(guards)}:"):
+            self._write_with_fallback(block, schema, at_hand, to)
+
+    def _write_with_fallback(self, block: Block, schema: Located, at_hand: str, to: str) -> None:
+        self._write_core(block, schema, at_hand, to)
+        if "const" in schema:
+            return
+        if "default" in schema:
+            with block.inside(f"if {to} is NOTHING:"):
+                block.add(f"{to} = {self._module.constant(schema['default'])}")
+        elif isinstance(schema.get("type"), list) and "null" in schema["type"]:
+            with block.inside(f"if {to} is NOTHING:"):
+                block.add(f"{to} = None")
+
+    def _write_core(self, block: Block, schema: Located, at_hand: str, to: str) -> None:
+        branches = next((word for word in ("oneOf", "anyOf") if word in schema), None)
+        if "const" in schema:
+            block.add(f"{to} = {self._module.constant(schema['const'])}")
+        elif branches is not None:
+            self._write_branches(block, schema, branches, at_hand, to)
+        elif "contentSchema" in schema:
+            self._write_inside(block, schema, at_hand, to)
+        elif "x-value" in schema:
+            if self._is_document(schema):
+                self._write_completed(block, schema, at_hand, to)
+            else:
+                self._write_value(block, schema, to)
+        elif "x-each" in schema:
+            self._write_each(block, schema, to)
+        elif "prefixItems" in schema:
+            self._write_tuple(block, schema, at_hand, to)
+        elif "properties" in schema:
+            self._write_object(block, schema, at_hand, to)
+        else:
+            block.add(f"{to} = {'None' if schema.get('type') == 'null' else 'NOTHING'}")
+
+    # kinds of schemas
+
+    def _write_branches(self, block: Block, schema: Located, word: str, at_hand: str, to: str) -> None:
+        beside = Located({key: value for key, value in schema.items() if key not in (word, "x-when", "x-on")})
+        beside.file, beside.pointer = schema.file, schema.pointer
+        drawn_beside = any(key in beside for key in ("properties", "required"))
+        block.add(f"{to} = NOTHING")
+        with block.once():
+            for branch in schema[word]:
+                if drawn_beside and "const" not in self.documents.flat(branch):
+                    whole = self.documents.merged(beside, self.documents.flat(branch))
+                    self._write_in_place(block, whole, at_hand, to)
+                else:
+                    self._write(block, branch, at_hand, to)
+                block.add(f"if {to} is not NOTHING: break")
+
+    def _write_inside(self, block: Block, schema: Located, at_hand: str, to: str) -> None:
+        media, encoding = schema.get("contentMediaType"), schema.get("contentEncoding")
+        self._write(block, schema["contentSchema"], at_hand, to)
+        if media == notation.JWT:
+            written = f"{self._module.constant(_token)}({to}, scope)"
+        elif media in (notation.JSON_TEXT, notation.PYTHON_TEXT):
+            write = self._module.constant(notation.write_inside)
+            written = f"{write}({media!r}, {self._module.constant(encoding)}, {to})"
+        else:
+            raise schema.error(
+                f"is {media!r}; a contentSchema needs {notation.JSON_TEXT}, {notation.PYTHON_TEXT} or {notation.JWT}",
+                "contentMediaType",
+            )
+        block.add(f"if {to} is not NOTHING: {to} = {written}")
+
+    def _write_value(self, block: Block, schema: Located, to: str) -> None:
+        source = schema["x-value"]
+        names = source if isinstance(source, list) else [source]
+        if not names or not all(isinstance(name, str) for name in names):
+            raise schema.error(f"is {source!r}; a value name, a text with {{names}}, or a list of them", "x-value")
+        if "x-map" in schema:
+            self._check_listed(names[0], schema["x-map"], schema, "x-map")
+            self._write_first(block, schema, names, to, lambda _: _mapped(schema["x-map"], to, self._module))
+        else:
+            # Each of several is written as its own kind is.
+            self._write_first(block, schema, names, to, lambda name: self._written(schema, name, to))
+
+    def _write_first(
+        self, block: Block, schema: Located, names: Sequence[str], to: str, written: Callable[[str], str | None]
+    ) -> None:
+        """Write the first of several values that there is, each as *written* says."""
+        name, *others = names
+        block.add(f"{to} = {self._expression(block, name, schema)}")
+        as_text = written(name)
+        if as_text is not None:
+            with block.inside(f"if {to} is not None:"):
+                block.add(f"{to} = {as_text}")
+        self._write_shortness(block, schema, to)
+        with block.inside(f"if {to} is None or {to} is NOTHING:"):
+            if others:
+                self._write_first(block, schema, others, to, written)
+            else:
+                block.add(f"{to} = NOTHING")
+
+    def _written(self, schema: Located, name: str, to: str) -> str | None:
+        write = self.notation(schema, name).write
+        if write is notation.same:
+            return None
+        return f"floor({to})" if write is math.floor else f"{self._module.constant(write)}({to})"
+
+    def _expression(self, block: Block, name: str, schema: Located) -> str:
+        """Return an expression for a value name, which is None where the world has no such value."""
+        get = self.getter(name, schema, "x-value")
+        if name not in COLLECTIONS and not is_template(name) and is_plain(name, self.names):
+            value = self.names.value(name)
+            if value.subject in PLAIN_SUBJECTS or block.is_bound(value.subject):
+                return _part(*block.subject(value.subject), value.attribute)
+        return f"{self._module.constant(get)}(scope)"
+
+    def _is_document(self, schema: Located) -> bool:
+        """Whether a schema shows a document of the world and has members of its own besides."""
+        name = schema["x-value"]
+        return bool(schema.get("properties")) and isinstance(name, str) and self.value_kind(name) == "json"
+
+    def _write_completed(self, block: Block, schema: Located, at_hand: str, to: str) -> None:
+        """Write a document shown with members of our own laid over it; a member that is `false` never shows."""
+        base = block.local()
+        self._write_value(block, schema, base)
+        self._write_object(block, schema, at_hand, to)
+        hidden = tuple(name for name, member in schema["properties"].items() if member is False)
+        complete, hidden_name = self._module.constant(_completed), self._module.constant(hidden)
+        block.add(f"{to} = {complete}({base}, {to}, {hidden_name})")
+
+    def _write_each(self, block: Block, schema: Located, to: str) -> None:
+        found, subject = self._collection(block, schema)
+        if "additionalProperties" in schema and isinstance(schema.get("propertyNames"), Located):
+            key, member = schema["propertyNames"], schema["additionalProperties"]
+        elif isinstance(schema.get("items"), Located):
+            key, member = None, schema["items"]
+        else:
+            raise schema.error("has neither 'items' nor 'propertyNames' with 'additionalProperties'", "x-each")
+        items, one, drawn = block.local(), block.local(), block.local()
+        block.add(f"{items} = {found}")
+        block.add(f"{to} = NOTHING if {items} is None else {'[]' if key is None else '{}'}")
+        with block.inside(f"if {items}:"):
+            # Copying the scope for each item would take half the time of a whole answer: what was bound before is put
+            # back afterwards. A drawing that raises ends the whole answer, and its scope with it.
+            slots, bind, bound = _binding(subject, one)
+            kept = [block.local() for _ in slots]
+            block.add(f"{', '.join(kept)} = {', '.join(f'scope.{slot}' for slot in slots)}")
+            with block.inside(f"for {one} in {items}:"), block.binding(bound):
+                block.add(bind)
+                self._write(block, member, subject, drawn)
+                if key is None:
+                    block.add(f"if {drawn} is not NOTHING: {to}.append({drawn})")
+                else:
+                    with block.inside(f"if {drawn} is not NOTHING:"):
+                        name = block.local()
+                        self._write(block, key, subject, name)
+                        block.add(f"if {name} is not NOTHING: {to}[{name}] = {drawn}")
+            block.add(f"{', '.join(f'scope.{slot}' for slot in slots)} = {', '.join(kept)}")
+        self._write_shortness(block, schema, to)
+
+    def _collection(self, block: Block, schema: Located) -> tuple[str, str]:
+        """Return an expression for what a loop goes through, and the subject it binds."""
+        name = schema["x-each"]
         if name in COLLECTIONS:
-            return _COLLECTED[name], COLLECTIONS[name]
+            subject = COLLECTIONS[name]
+            owner, _, attribute = name.rpartition(".")
+            if name in ("tasks", "files"):
+                return f"scope.{name}", subject
+            if name == "problems":
+                owner = "error"
+            return _part(*block.subject(owner), "nodes_at(scope.at)" if name == "task.nodes" else attribute), subject
         kind = name.removesuffix("s")
         if kind in self.names.kinds and name.endswith("s"):
-            return lambda scope: scope.lists.get(kind), kind
+            return f"scope.lists.get({self._module.constant(kind)})", kind
         known = [*COLLECTIONS, *(f"{kind}s" for kind in self.names.kinds)]
-        raise where.error(f"{name!r} is no collection; known: {', '.join(sorted(known))}", "x-each")
+        raise schema.error(f"{name!r} is no collection; known: {', '.join(sorted(known))}", "x-each")
 
-    def _object(self, schema: Located, at_hand: str) -> Draw:
+    def _write_tuple(self, block: Block, schema: Located, at_hand: str, to: str) -> None:
+        parts = schema["prefixItems"]
+        drawn = block.local()
+        block.add(f"{to} = []")
+        with block.once():
+            for part in parts:
+                self._write(block, part, at_hand, drawn)
+                block.add(f"if {drawn} is NOTHING: break")
+                block.add(f"{to}.append({drawn})")
+        block.add(f"if len({to}) < {int(schema.get('minItems', len(parts)))}: {to} = NOTHING")
+
+    def _write_object(self, block: Block, schema: Located, at_hand: str, to: str) -> None:
         required = set(schema.get("required", ()))
-        members = [
-            (name, self.compile(member, at_hand=at_hand), name in required)
-            for name, member in schema["properties"].items()
-        ]
-        short = _length_test(schema)
+        whole, drawn = block.local(), block.local()
+        block.add(f"{to} = NOTHING")
+        with block.once():
+            block.add(f"{whole} = {{}}")
+            for name, member in schema["properties"].items():
+                self._write(block, member, at_hand, drawn)
+                key = self._module.constant(name)
+                if name in required or self._is_always_drawn(member):
+                    if not self._is_always_drawn(member):
+                        block.add(f"if {drawn} is NOTHING: break")
+                    block.add(f"{whole}[{key}] = {drawn}")
+                else:
+                    block.add(f"if {drawn} is not NOTHING: {whole}[{key}] = {drawn}")
+            block.add(f"{to} = {whole}")
+        self._write_shortness(block, schema, to)
 
-        def draw(scope: Scope) -> Any:
-            drawn = {}
-            for name, draw_member, needed in members:
-                value = draw_member(scope)
-                if value is not NOTHING:
-                    drawn[name] = value
-                elif needed:
-                    return NOTHING
-            return NOTHING if short is not None and short(drawn) else drawn
+    def _is_always_drawn(self, schema: Any) -> bool:
+        if not isinstance(schema, Located):
+            return False
+        flat = self.documents.flat(schema)
+        return ("const" in flat or "default" in flat) and "x-when" not in flat and "x-on" not in flat
 
-        return draw
+    def _write_shortness(self, block: Block, schema: Located, to: str) -> None:
+        """Let a text, list or map that is shorter than its own minimum be nothing rather than wrong."""
+        least = max(schema.get(word, 0) for word in ("minLength", "minItems", "minProperties"))
+        if least:
+            block.add(f"if isinstance({to}, (str, list, dict)) and len({to}) < {int(least)}: {to} = NOTHING")
+
+    # conditions
+
+    def _condition(self, block: Block, condition: Any, where: Located, at_hand: str) -> str:
+        self._check_states(condition, where, "x-when", at_hand)
+        states = condition if isinstance(condition, list) else condition.get(f"{at_hand}.state")
+        alone = isinstance(condition, list) or len(condition) == 1
+        if alone and at_hand in PLAIN_SUBJECTS and isinstance(states, list) and all(isinstance(s, str) for s in states):
+            return f"{_part(*block.subject(at_hand), 'state')} in {self._module.constant(frozenset(states))}"
+        test = conditions.test(condition, lambda name: self.getter(name, where, "x-when"), at_hand=at_hand)
+        return f"{self._module.constant(test)}(scope)"
+
+    def _check_states(self, condition: Any, where: Located, key: str, at_hand: str) -> None:
+        named = {f"{at_hand}.state": condition} if isinstance(condition, list) else condition
+        for name, schema in named.items():
+            self._check_listed(name, schema if isinstance(schema, list) else (), where, key)
+
+    def _check_listed(self, name: str, listed: Iterable[Any], where: Located, key: str) -> None:
+        """Refuse states that the machine of the kind does not have."""
+        kind, _, attribute = name.partition(".")
+        known = self.names.states.get(kind)
+        if attribute != "state" or known is None:
+            return
+        for state in listed:
+            if state not in known:
+                raise where.error(f"{state!r} is no state of a {kind}; known: {', '.join(known)}", key)
 
 
 def check_events(place: Located, names: Names) -> None:
@@ -256,14 +387,6 @@ def _nothing(_: Scope) -> Any:
     return NOTHING
 
 
-def _constant(value: Any) -> Draw:
-    return lambda scope: value
-
-
-def _guarded(draw: Draw, holds: Test) -> Draw:
-    return lambda scope: draw(scope) if holds(scope) else NOTHING
-
-
 def _event_test(patterns: Sequence[str]) -> Test:
     exact = frozenset(patterns)
     families = tuple(pattern[:-1] for pattern in patterns if pattern.endswith(".*"))
@@ -273,118 +396,49 @@ def _event_test(patterns: Sequence[str]) -> Test:
     )
 
 
-def _with_fallback(draw: Draw, schema: Located) -> Draw:
-    if "default" in schema:
-        stand_in = schema["default"]
-    elif isinstance(schema.get("type"), list) and "null" in schema["type"]:
-        stand_in = None
-    else:
-        return draw
-    return lambda scope: stand_in if (value := draw(scope)) is NOTHING else value
-
-
-def _first(draws: list[Draw]) -> Draw:
-    draws = [draw for draw in draws if draw is not _nothing]
-
-    def draw(scope: Scope) -> Any:
-        for branch in draws:
-            value = branch(scope)
-            if value is not NOTHING:
-                return value
-        return NOTHING
-
-    return draw
-
-
-def _first_value(gets: list[Get]) -> Get:
-    def get(scope: Scope) -> Any:
-        for one in gets:
-            value = one(scope)
-            if value is not None:
-                return value
-        return None
-
-    return get
-
-
-def _length_test(schema: Located) -> Shorter | None:
-    """A text, list or map shorter than its own minimum is nothing rather than wrong."""
-    least = max(schema.get(word, 0) for word in ("minLength", "minItems", "minProperties"))
-    if not least:
-        return None
-    return lambda value: isinstance(value, str | list | dict) and len(value) < least
-
-
-def _written(get: Get, write: notation.Convert, short: Shorter | None) -> Draw:
-    if short is None and write is notation.same:
-
-        def draw_as_it_is(scope: Scope) -> Any:
-            value = get(scope)
-            return NOTHING if value is None else value
-
-        return draw_as_it_is
-    if short is None:
-
-        def draw_any(scope: Scope) -> Any:
-            value = get(scope)
-            return NOTHING if value is None else write(value)
-
-        return draw_any
-
-    def draw(scope: Scope) -> Any:
-        value = get(scope)
-        if value is None:
-            return NOTHING
-        written = write(value)
-        return NOTHING if short(written) else written
-
-    return draw
-
-
-def _mapped(get: Get, table: Any, short: Shorter | None) -> Draw:
+def _mapped(table: Mapping[str, Any], to: str, module: Module) -> str:
+    """Return an expression for what a value becomes by an `x-map`."""
     if (starred := notation.starred(table)) is not None:
-        return _written(get, starred.write, short)
+        return f"{module.constant(starred.write)}({to})"
     wire = {name: value[0] if isinstance(value, list) else value for name, value in table.items()}
-
-    def draw(scope: Scope) -> Any:
-        value = get(scope)
-        if value is None:
-            return NOTHING
-        key = ("true" if value else "false") if isinstance(value, bool) else str(value)
-        written = wire.get(key, NOTHING)
-        return NOTHING if short is not None and short(written) else written
-
-    return draw
+    return f"{module.constant(wire)}.get({to} if {to}.__class__ is str else key_of({to}), NOTHING)"
 
 
-def _tuple(draws: list[Draw], schema: Located) -> Draw:
-    least = schema.get("minItems", len(draws))
-
-    def draw(scope: Scope) -> Any:
-        drawn = []
-        for part in draws:
-            value = part(scope)
-            if value is NOTHING:
-                break
-            drawn.append(value)
-        return NOTHING if len(drawn) < least else drawn
-
-    return draw
+def _key_of(value: Any) -> str:
+    """Return what a value that is no text is called in an `x-map`."""
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
-def _token(inner: Draw) -> Draw:
-    def draw(scope: Scope) -> Any:
-        drawn = inner(scope)
-        if drawn is NOTHING:
-            return NOTHING
-        header, claims = drawn
-        return _signed(header, claims, scope.secrets["token"])
-
-    return draw
+def _part(local: str, may_be_none: bool, attribute: str) -> str:
+    """Return an expression for a part of what a local holds, None where that is None."""
+    return f"(None if {local} is None else {local}.{attribute})" if may_be_none else f"{local}.{attribute}"
 
 
-def _signed(header: dict[str, Any], claims: Any, secret: str) -> str:
+def _binding(subject: str, one: str) -> tuple[tuple[str, ...], str, dict[str, tuple[str, bool]]]:
+    """Return how a loop binds its singular: the slots of the scope, the statement, and what is in which local then.
+
+    Of each such local it is told whether it may hold None.
+    """
+    if subject == "event":
+        slots = ("event", "at", "node")
+        bind = f"scope.event = {one}; scope.at = {one}.at; {one}_node = scope.node = {one}.node"
+        return slots, bind, {"event": (one, False), "node": (f"{one}_node", True)}
+    if subject in ("task", "node", "file", "problem"):
+        return (subject,), f"scope.{subject} = {one}", {subject: (one, False)}
+    return ("things",), f"scope.things = {{**scope.things, {subject!r}: {one}}}", {}
+
+
+def _completed(base: Any, drawn: Any, hidden: Sequence[str]) -> Any:
+    found = {} if base is NOTHING else base
+    if drawn is NOTHING or not isinstance(found, dict):
+        return NOTHING
+    return {**{name: value for name, value in found.items() if name not in hidden}, **drawn}
+
+
+def _token(drawn: Any, scope: Scope) -> str:
     """Sign a token as RFC 7519 says, the way `jwt.encode` writes it, which takes a sixth of a whole submit for it."""
+    header, claims = drawn
+    secret = scope.secrets["token"]
     if header["alg"] != "HS256":
         return jwt.encode(claims, secret, algorithm=header["alg"], headers=header)
     full = {"alg": "HS256", "typ": "JWT", **header}
@@ -393,24 +447,18 @@ def _signed(header: dict[str, Any], claims: Any, secret: str) -> str:
     return b".".join([*parts, urlsafe_b64encode(signature).rstrip(b"=")]).decode()
 
 
-def _nodes(scope: Scope) -> Any:
-    return None if scope.task is None else scope.task.nodes_at(scope.at)
-
-
-def _of(subject: str, attribute: str) -> Callable[[Scope], Any]:
-    subject_of, attribute_of = attrgetter(subject), attrgetter(attribute)
-
+def _of(subject: str, attribute: str) -> Get:
     def get(scope: Scope) -> Any:
-        thing = subject_of(scope)
-        return None if thing is None else attribute_of(thing)
+        owner = getattr(scope, subject)
+        return None if owner is None else getattr(owner, attribute)
 
     return get
 
 
-_COLLECTED: dict[str, Callable[[Scope], Any]] = {
+_COLLECTED: dict[str, Get] = {
     "tasks": lambda scope: scope.tasks,
     "files": lambda scope: scope.files,
-    "task.nodes": _nodes,
+    "task.nodes": lambda scope: None if scope.task is None else scope.task.nodes_at(scope.at),
     "task.files": _of("task", "files"),
     "task.events": _of("task", "events"),
     "node.files": _of("node", "files"),
@@ -418,90 +466,4 @@ _COLLECTED: dict[str, Callable[[Scope], Any]] = {
     "check.nodes": _of("check", "nodes"),
     "problems": _of("error", "problems"),
 }
-
-
-class _Loop:
-    """A loop over a collection: binds its singular in the scope at hand, and puts back what was bound before.
-
-    Copying the scope for each loop would take half the time of a whole answer.
-    """
-
-    __slots__ = ("bind", "items", "keep", "restore")
-
-    def __init__(self, items: Callable[[Scope], Any], subject: str) -> None:
-        self.items = items
-        slots: tuple[str, ...] = (subject,)
-        self.bind: Callable[[Scope, Any], None]
-        if subject == "event":
-            slots, self.bind = ("event", "at", "node"), _bind_event
-        elif subject not in ("task", "node", "file", "problem"):
-            slots, self.bind = ("things",), _thing_binder(subject)
-        else:
-            self.bind = getattr(Scope, subject).__set__
-        if len(slots) == 1:
-            self.keep: Callable[[Scope], Any] = attrgetter(*slots)
-            self.restore: Callable[[Scope, Any], None] = getattr(Scope, slots[0]).__set__
-        else:
-            self.keep, self.restore = attrgetter(*slots), lambda scope, kept: _put_back(scope, slots, kept)
-
-
-def _put_back(scope: Scope, slots: tuple[str, ...], kept: tuple[Any, ...]) -> None:
-    for slot, value in zip(slots, kept, strict=True):
-        setattr(scope, slot, value)
-
-
-def _bind_event(scope: Scope, event: Any) -> None:
-    scope.event, scope.at, scope.node = event, event.at, event.node
-
-
-def _thing_binder(kind: str) -> Callable[[Scope, Any], None]:
-    def bind(scope: Scope, thing: Any) -> None:
-        scope.things = {**scope.things, kind: thing}
-
-    return bind
-
-
-def _each_item(loop: _Loop, item: Draw, short: Shorter | None) -> Draw:
-    items, bind, keep, restore = loop.items, loop.bind, loop.keep, loop.restore
-
-    def draw(scope: Scope) -> Any:
-        found = items(scope)
-        if found is None:
-            return NOTHING
-        drawn: list[Any] = []
-        if found:
-            before = keep(scope)
-            try:
-                for one in found:
-                    bind(scope, one)
-                    value = item(scope)
-                    if value is not NOTHING:
-                        drawn.append(value)
-            finally:
-                restore(scope, before)
-        return NOTHING if short is not None and short(drawn) else drawn
-
-    return draw
-
-
-def _each_member(loop: _Loop, key: Draw, value: Draw, short: Shorter | None) -> Draw:
-    items, bind, keep, restore = loop.items, loop.bind, loop.keep, loop.restore
-
-    def draw(scope: Scope) -> Any:
-        found = items(scope)
-        if found is None:
-            return NOTHING
-        drawn: dict[str, Any] = {}
-        if found:
-            before = keep(scope)
-            try:
-                for one in found:
-                    bind(scope, one)
-                    member = value(scope)
-                    if member is not NOTHING and (name := key(scope)) is not NOTHING:
-                        drawn[name] = member
-            finally:
-                restore(scope, before)
-        return NOTHING if short is not None and short(drawn) else drawn
-
-    return draw
+"""Collections shown as values, for their `count`."""

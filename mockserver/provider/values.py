@@ -94,6 +94,12 @@ def getter(name: str, names: Names) -> Get:
     return _pointed(get, pointer) if pointer else get
 
 
+def is_plain(name: str, names: Names) -> bool:
+    """Whether a value is an attribute of its subject as it is, so that one may write `subject.attribute`."""
+    value = names.value(name)
+    return "#" not in name and name not in _SPECIAL and value.subject not in _SPECIAL_SUBJECTS
+
+
 def is_template(source: str) -> bool:
     return "{" in source
 
@@ -200,18 +206,16 @@ def _thing(kind: str) -> Get:
     return find
 
 
+PLAIN_SUBJECTS = (
+    *("task", "call", "queue", "link", "error", "problem", "page", "event"),
+    *("connection", "preview", "catalogue", "member"),
+)
+"""Subjects that are what the scope holds under their name; for the others there is a rule where it holds nothing."""
 _SUBJECTS: dict[str, Get] = {
-    "task": attrgetter("task"),
     "node": _node,
     "file": _file,
     "failure": _failure,
-    **{
-        name: attrgetter(name)
-        for name in (
-            *("call", "queue", "link", "error", "problem", "page", "event"),
-            *("connection", "preview", "catalogue", "member"),
-        )
-    },
+    **{name: attrgetter(name) for name in PLAIN_SUBJECTS},
 }
 
 

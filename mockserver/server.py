@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import http.client
 import logging
 import os
 import socket
@@ -17,7 +16,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -199,6 +197,8 @@ class _Server(uvicorn.Server):
 
     def _open_tls(self) -> None:
         """Answer for the real host names; `tls_environment` then leads other processes here."""
+        from tempfile import TemporaryDirectory
+
         from mockserver import tls
 
         gate = self.gate(self.app, self.app.emulator.offer.by_host, port=self._settings.tls_port)
@@ -211,7 +211,7 @@ class _Server(uvicorn.Server):
             self._open_tls()
         # Threads of the server live in real time, whatever the clients of this process do.
         self.loop.set_default_executor(ThreadPoolExecutor(initializer=keep_real, thread_name_prefix="mockserver"))
-        await asyncio.to_thread(_ask_ready, *self._address[:2])
+        await _ask_ready(*self._address[:2])
         self._ready()
         watching = asyncio.create_task(self._watch()) if self._settings.watch else None
         await super().main_loop()
@@ -273,17 +273,20 @@ def _config(app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def _ask_ready(host: str, port: int) -> None:
+async def _ask_ready(host: str, port: int) -> None:
     # A server that listens on every address is asked at the loopback one.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
-    try:
-        connection.request("GET", READY_PATH)
-        status = connection.getresponse().status
-    finally:
-        connection.close()
-    if status != 200:
-        raise MockServerError(f"the server answers {READY_PATH} with {status} instead of 200")
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection(host, port)
+        named = f"[{host}]" if ":" in host else host
+        writer.write(f"GET {READY_PATH} HTTP/1.1\r\nHost: {named}:{port}\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.readline()
+        writer.close()
+    status = answer.split()[1:2]
+    if status != [b"200"]:
+        raise MockServerError(
+            f"the server answers {READY_PATH} with {answer.decode('latin-1').strip()!r} instead of 200"
+        )
 
 
 def _listen(settings: Settings) -> socket.socket:

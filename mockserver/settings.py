@@ -17,9 +17,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-
 from mockserver import data
 from mockserver.errors import UserError
 
@@ -163,6 +160,9 @@ def load_accounts(file: Path, *, meta: Path) -> tuple[Mapping[str, Any], ...]:
     Raises:
         UserError: the file cannot be read, does not fit, or names a key twice.
     """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
     accounts = read_json(file, what="accounts file")
     error = best_match(Draft202012Validator(read_json(meta, what="schema")).iter_errors(accounts))
     if error is not None:

@@ -16,7 +16,6 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import jwt
 import orjson
 
 from mockserver.provider import conditions, notation
@@ -440,6 +439,8 @@ def _token(drawn: Any, scope: Scope) -> str:
     header, claims = drawn
     secret = scope.secrets["token"]
     if header["alg"] != "HS256":
+        import jwt
+
         return jwt.encode(claims, secret, algorithm=header["alg"], headers=header)
     full = {"alg": "HS256", "typ": "JWT", **header}
     parts = [urlsafe_b64encode(orjson.dumps(part)).rstrip(b"=") for part in (full, claims)]

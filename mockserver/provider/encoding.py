@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from mockserver.provider import notation
 from mockserver.provider.documents import Documents, Located
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
 
 Encode = Callable[[Any], bytes]
 
@@ -59,6 +61,8 @@ def encoder(media: str, style: str, schema: Any, documents: Documents) -> Encode
 
 
 def _xml(value: Any, schema: Located, documents: Documents) -> bytes:
+    from xml.etree import ElementTree
+
     root = ElementTree.Element(schema.get("xml", {}).get("name", "root"))
     _fill(root, value, schema, documents)
     ElementTree.indent(root)
@@ -70,6 +74,8 @@ def _fill(element: ElementTree.Element, value: Any, schema: Located, documents: 
     if not isinstance(value, dict):
         element.text = "" if value is None else str(value)
         return
+    from xml.etree import ElementTree
+
     for name, member in value.items():
         inner = documents.flat(schema.get("properties", {}).get(name, schema))
         child = ElementTree.SubElement(element, inner.get("xml", {}).get("name", name) if inner is not schema else name)

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import jwt
-
 from mockserver.provider import notation
 from mockserver.provider.documents import Documents, Located
 from mockserver.provider.drawing import Drawer
@@ -192,12 +190,8 @@ class Observer:
 
         def note(value: Any, book: _Book, looped: bool) -> None:
             try:
-                if media == notation.JWT:
-                    opened = jwt.decode_complete(value, options={"verify_signature": False})
-                    content: Any = [opened["header"], opened["payload"]]
-                else:
-                    content = notation.read_inside(media, encoding, value)
-            except (notation.Unreadable, jwt.InvalidTokenError):
+                content = _opened(value) if media == notation.JWT else notation.read_inside(media, encoding, value)
+            except notation.Unreadable:
                 return
             inner(content, book, looped)
 
@@ -316,3 +310,14 @@ def _same(one: Any, other: Any) -> bool:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _opened(token: str) -> list[Any]:
+    """Return header and claims of a token, whoever signed it; raise `Unreadable` if it is none."""
+    import jwt
+
+    try:
+        opened = jwt.decode_complete(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        raise notation.Unreadable("is no token") from None
+    return [opened["header"], opened["payload"]]

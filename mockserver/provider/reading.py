@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jwt
-
 from mockserver.errors import Refused
 from mockserver.provider import notation
 from mockserver.provider.documents import Documents, Located
@@ -105,6 +103,8 @@ def _token(inner: Read) -> Read:
     def read(value: Any, marks: Marks) -> None:
         if not isinstance(value, str) or not value:
             return
+        import jwt
+
         try:
             # Whether the signature is ours is the caller's to check: only it has the secret and the clock.
             opened = jwt.decode_complete(value.removeprefix("Bearer "), options={"verify_signature": False})

@@ -9,16 +9,10 @@ from __future__ import annotations
 import functools
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
-from yaml.constructor import ConstructorError
+from typing import TYPE_CHECKING, Any
 
 from mockserver import data
 from mockserver.errors import UserError
@@ -45,6 +39,9 @@ from mockserver.scenario.model import (
     When,
     WireAction,
 )
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 MAX_BYTES = 1024 * 1024
 """A hosted graph has some ten kilobytes; a scenario of a megabyte is a mistake."""
@@ -85,7 +82,13 @@ def parse(text: bytes | str, name: str, *, json_only: bool = False) -> Scenario:
     except UnicodeDecodeError as error:
         raise ScenarioError(name, "", f"is not UTF-8: {error}") from None
     is_json = json_only or plain.lstrip()[:1] == "{"
-    return make(_json(plain, name) if is_json else _yaml(plain, name), name)
+    from mockserver.scenario import text as texts
+
+    try:
+        document = texts.read_json(plain) if is_json else texts.read_yaml(plain)
+    except texts.Unreadable as error:
+        raise ScenarioError(name, "", str(error)) from None
+    return make(document, name)
 
 
 def make(document: Json, name: str) -> Scenario:
@@ -125,77 +128,6 @@ def fail(error: str, *, times: int | None = 1) -> Scenario:
     )
 
 
-# the text
-
-
-def _json(text: str, name: str) -> Json:
-    def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in members:
-            if key in found:
-                raise ScenarioError(name, "", f"the key {key!r} stands twice in one object; keep one of them")
-            found[key] = value
-        return found
-
-    def constant(text: str) -> Any:
-        raise ScenarioError(name, "", f"{text} is no number of JSON")
-
-    try:
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
-    except ValueError as error:  # also a number of more digits than are read
-        raise ScenarioError(name, "", f"is not JSON: {error}") from None
-    except RecursionError:
-        raise ScenarioError(name, "", "is nested too deep") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads what JSON can say: no anchors, no duplicate keys, keys are texts."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise ConstructorError(None, None, "anchors are not followed; write it out", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set[str]()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise ConstructorError(None, None, "a key must be a text", key.start_mark)
-            # Node ids are numbers to the eye: `3:` is the key "3", as in JSON.
-            key.tag = "tag:yaml.org,2002:str"
-            if key.value in seen:
-                raise ConstructorError(None, None, f"the key {key.value!r} stands twice; keep one", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 takes `no`, `on` and `2025-06-01` for more than text; JSON does not.
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern)
-        for tag, pattern in resolvers
-        if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge", "tag:yaml.org,2002:bool")
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-for _word in ("true", "false"):
-    _Loader.yaml_implicit_resolvers.setdefault(_word[0], []).append(
-        ("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"))
-    )
-
-
-def _yaml(text: str, name: str) -> Json:
-    try:
-        return yaml.load(text, Loader=_Loader)  # a SafeLoader that reads less
-    except yaml.YAMLError as error:
-        raise ScenarioError(name, "", f"is not YAML: {' '.join(str(error).split())}") from None
-    except ValueError as error:  # a number of more digits than are read
-        raise ScenarioError(name, "", f"cannot be read: {error}") from None
-    except RecursionError:
-        raise ScenarioError(name, "", "is nested too deep") from None
-
-
 # the schema
 
 
@@ -206,12 +138,6 @@ def meta_schema() -> Any:
 
 
 @functools.cache
-def _accounts() -> Draft202012Validator:
-    file = data.schemas() / "_meta" / "accounts.schema.json"
-    return Draft202012Validator(json.loads(file.read_text("utf-8")))
-
-
-@functools.cache
 def _quick() -> Callable[[Json], bool]:
     return conditions.fits(meta_schema())
 
@@ -219,6 +145,8 @@ def _quick() -> Callable[[Json], bool]:
 def _judge(document: Json, name: str) -> None:
     if _quick()(document):
         return
+    from jsonschema import Draft202012Validator
+
     errors = list(Draft202012Validator(meta_schema()).iter_errors(document))
     if not errors:
         return
@@ -235,6 +163,8 @@ def _told(error: ValidationError) -> tuple[str, str]:
         found = [word for word in ACTIONS if word in entry]
         said = f"has {' and '.join(found)}" if found else "says not what to do"
         return _pointer(path), f"{said}; a rule needs exactly one of {', '.join(ACTIONS)}"
+    from jsonschema.exceptions import best_match
+
     error = best_match([error]) or error
     rule: Any = error.validator_value
     path = list(error.absolute_path)
@@ -381,11 +311,9 @@ def _condition(said: Mapping[str, Any], word: str, name: str, pointer: str) -> C
     schema = said[word]
     if isinstance(schema, bool):
         return lambda value: schema
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        place = f"{pointer}/{word}{_pointer(error.absolute_path)}"
-        raise ScenarioError(name, place, f"is no JSON Schema: {error.message}") from None
+    flaw = conditions.flaw(schema)
+    if flaw is not None:
+        raise ScenarioError(name, f"{pointer}/{word}{_pointer(flaw[0])}", f"is no JSON Schema: {flaw[1]}")
     outside = _reference(schema)
     if outside is not None:
         raise ScenarioError(name, f"{pointer}/{word}{outside}", "refers outside the file; write it out here")
@@ -422,13 +350,22 @@ def _unix(text: str, name: str, pointer: str) -> float:
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def _judge_accounts(accounts: Json, name: str) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    schema = json.loads((data.schemas() / "_meta" / "accounts.schema.json").read_text("utf-8"))
+    error = best_match(Draft202012Validator(schema).iter_errors(accounts))
+    if error is not None:
+        raise ScenarioError(name, f"/setting/accounts{_pointer(error.absolute_path)}", error.message)
+
+
 def _setting(said: Mapping[str, Any], name: str) -> Setting:
     given = said.get("start")
     start = int(_unix(given, name, "/setting/start")) if isinstance(given, str) else given
     accounts = said.get("accounts", [])
-    error = best_match(_accounts().iter_errors(accounts))
-    if error is not None:
-        raise ScenarioError(name, f"/setting/accounts{_pointer(error.absolute_path)}", error.message)
+    if accounts:
+        _judge_accounts(accounts, name)
     keys = [account["key"] for account in accounts]
     for index, key in enumerate(keys):
         if key in keys[:index]:

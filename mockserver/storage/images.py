@@ -15,13 +15,14 @@ import itertools
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from mockserver.errors import Refused
+from mockserver.storage.recipe import Picture
 
 FORMATS = {
     "png": ("PNG", "image/png"),
@@ -59,32 +60,6 @@ _IJG_LUMINANCE = bytes.fromhex(
 
 # EC codes of OSS's image service, from its error pages.
 BAD_FORMAT, NO_FORMAT, BAD_ACTION, TOO_MANY = "0040-00000206", "0040-00000207", "0040-00000213", "0040-00000203"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What a picture is drawn from. Equal recipes give equal bytes."""
-
-    width: int
-    height: int
-    seed: int
-    text: str
-    extension: str = "png"
-    index: int = 0
-    """Place in its batch."""
-    chunks: Mapping[str, str] = field(default_factory=dict)
-    """PNG text chunks, such as ComfyUI's `prompt` and `workflow`."""
-    inputs: tuple[bytes, ...] = ()
-    """Pictures that must be visible in it."""
-    frames: int = 1
-    """More than one for an animated WebP, PNG or GIF."""
-
-    def key(self) -> tuple[Any, ...]:
-        """Return what tells it from others, hashable."""
-        chunks = tuple(sorted(self.chunks.items()))
-        return (
-            self.width, self.height, self.seed, self.text, self.extension, self.index, chunks, self.inputs, self.frames
-        )  # fmt: skip
 
 
 def draw(picture: Picture) -> bytes:
@@ -139,26 +114,6 @@ def size_of(data: bytes) -> tuple[int, int] | None:
             return (width, height) if width * height <= MAX_PIXELS else None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-
-
-def command(value: Any) -> str:
-    """Return an image command in OSS's own syntax, `image/format,jpg/quality,q_80`; empty for none.
-
-    Args:
-        value: such a text, with or without the leading `image/`; or an object with `format` and `quality`.
-    """
-    if isinstance(value, str):
-        text = value.strip().strip("/")
-        return text if not text or text.startswith("image/") else f"image/{text}"
-    if not isinstance(value, Mapping):
-        return ""
-    actions = []
-    if value.get("format"):
-        actions.append(f"format,{value['format']}")
-    quality = value.get("quality")
-    if isinstance(quality, Mapping) and quality:
-        actions.append("quality," + ",".join(f"{name}_{amount}" for name, amount in quality.items()))
-    return "/".join(["image", *actions]) if actions else ""
 
 
 def process(data: bytes, text: str) -> tuple[bytes, str]:

@@ -27,7 +27,7 @@ from PIL import Image
 
 from mockserver.errors import UserError
 from mockserver.storage import images
-from mockserver.storage.images import Picture
+from mockserver.storage.recipe import Picture
 
 EXTRA = "media"
 """The extra of this package that brings PyAV."""

@@ -9,8 +9,7 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
-from mockserver.storage import media
-from mockserver.storage.images import Picture
+from mockserver.storage.recipe import Picture
 
 KEPT_BYTES = 128 * 1024 * 1024
 
@@ -32,6 +31,8 @@ class Results:
             if known is not None:
                 self._drawn.move_to_end(key)
                 return known
+        from mockserver.storage import media
+
         content = media.make(picture)
         with self._lock:
             if key not in self._drawn:

@@ -24,7 +24,6 @@ from mockserver.provider.notation import Unreadable, http_date
 from mockserver.provider.scope import Scope
 from mockserver.provider.validation import facts_of
 from mockserver.scenario import CallFacts, Decision, Script
-from mockserver.storage import images
 from mockserver.storage.signing import SignedRequest
 from mockserver.web import answering, faults
 from mockserver.web.answering import Answer, Broken
@@ -295,6 +294,8 @@ def _told(provider: Provider, facts: Mapping[str, Any]) -> str:
 def _check_files(operation: Operation, marks: Marks) -> None:
     if operation.verb.options.get("accepts") != "image":
         return
+    from mockserver.storage import images
+
     for part in marks.get("file.bytes", ()):
         if isinstance(part, Part) and not images.is_image(part.content):
             raise Refused("not-an-image", {"file.name": part.filename})
@@ -322,6 +323,8 @@ async def _compose(place: Place, service: Service, marks: Marks) -> None:
         marks["file.unwritten"] = [True]
         return
     original, _ = await bytes_of(place.stage, file, None)
+    from mockserver.storage import images
+
     try:
         marks["file.bytes"] = [
             Part(images.mask(original, upload.content), upload.filename, "image/png") for upload in uploads
@@ -334,6 +337,8 @@ def _measure(operation: Operation, outcome: Outcome) -> None:
     """Note how large an uploaded picture is: what is made of it takes its size."""
     if operation.verb.name != "upload":
         return
+    from mockserver.storage import images
+
     for file in outcome.files:
         size = images.size_of(file.content) if file.content is not None else None
         if size is not None:
@@ -401,6 +406,8 @@ async def _shown(place: Place, operation: Operation, outcome: Outcome, scope: Sc
     assert file is not None, "a download selects one file"
     content, media = await bytes_of(place.stage, file, outcome.link.process)
     preview, channel = outcome.shown
+    if preview is not None or channel in ("rgb", "a"):
+        from mockserver.storage import images
     if preview is not None:
         content, media = images.preview(content, preview)
     elif channel in ("rgb", "a"):

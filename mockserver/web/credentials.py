@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import jwt
-
 from mockserver.errors import Refused
 from mockserver.provider import conditions
 from mockserver.provider.model import Provider
@@ -174,6 +172,8 @@ def check_token(token: str, secret: str, *, now: float) -> None:
     Raises:
         Refused: `token-wrong` or `token-expired`.
     """
+    import jwt
+
     try:
         claims = jwt.decode(token, secret, algorithms=["HS256"], options={"verify_exp": False, "verify_aud": False})
     except jwt.InvalidTokenError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 
 from mockserver.provider.notation import http_date
-from mockserver.storage import images
+from mockserver.storage.recipe import Picture, command
 from mockserver.web.answering import Answer
 from mockserver.world import plan as plans
 from mockserver.world.files import File
@@ -50,9 +50,11 @@ async def bytes_of(stage: Stage, file: File, process: Any) -> tuple[bytes, str]:
             content = content[:third] + bytes(len(content) - third)
     kind = file.media
     if process:
-        command = images.command(process)
-        if command:
-            return await anyio.to_thread.run_sync(images.process, content, command)
+        wanted = command(process)
+        if wanted:
+            from mockserver.storage import images
+
+            return await anyio.to_thread.run_sync(images.process, content, wanted)
     return content, kind
 
 
@@ -68,7 +70,7 @@ def recipe(file: File) -> Any:
     return replace(picture, frames=ANIMATION_FRAMES) if animated else picture
 
 
-def picture_of(task: Task, *, size: tuple[int, int], extension: str, index: int = 0) -> images.Picture:
+def picture_of(task: Task, *, size: tuple[int, int], extension: str, index: int = 0) -> Picture:
     """Return from what a picture of a run is drawn."""
     plan = task.plan
     assert isinstance(plan, plans.Plan)
@@ -82,6 +84,8 @@ def picture_of(task: Task, *, size: tuple[int, int], extension: str, index: int 
         if isinstance(found, File) and found.content is not None:
             inputs.append(found.content)
         elif found is not None:
+            from mockserver.storage import images
+
             inputs.append(images.draw(_stand_in(value)))
     chunks = {"prompt": json.dumps(graph)}
     extra = task.extra if isinstance(task.extra, Mapping) else {}
@@ -90,7 +94,7 @@ def picture_of(task: Task, *, size: tuple[int, int], extension: str, index: int 
     ):
         chunks[name] = json.dumps(value)
     width, height = size
-    return images.Picture(
+    return Picture(
         width=width, height=height, seed=seed, text=positive, extension=extension, index=index, chunks=chunks,
         inputs=tuple(inputs),
     )  # fmt: skip
@@ -107,11 +111,13 @@ class Preview:
         self.media = "image/png" if node.planned.pushes else "image/jpeg"
 
     @functools.cached_property
-    def _picture(self) -> images.Picture:
+    def _picture(self) -> Picture:
         return picture_of(self._task, size=self._node.planned.size, extension="png")
 
     @property
     def bytes(self) -> bytes:
+        from mockserver.storage import images
+
         if self._node.planned.pushes:
             return images.draw(replace(self._picture, index=self._node.step))
         return images.unfinished(self._picture, self._node.step / max(1, self._node.steps))
@@ -129,9 +135,9 @@ def _trouble(file: File) -> str | None:
     return None if file.task is None else file.task.outlook.results
 
 
-def _stand_in(address: str) -> images.Picture:
+def _stand_in(address: str) -> Picture:
     """Return what is shown for a file that lies elsewhere, which is never fetched."""
-    return images.Picture(width=256, height=256, seed=_number(address), text=address, extension="png")
+    return Picture(width=256, height=256, seed=_number(address), text=address, extension="png")
 
 
 def ranged(answer: Answer, headers: Mapping[str, str], file: File) -> Answer:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -21,6 +20,8 @@ PACKAGE = "comfy-mockserver"
 
 def log(exchanges: Iterable[Exchange]) -> dict[str, Any]:
     """Return a HAR document of *exchanges*, redacted or not as they are given."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         made_by = version(PACKAGE)
     except PackageNotFoundError:  # run from a folder that was never installed

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mockserver.provider.model import Provider
-from mockserver.storage import images
+from mockserver.storage import recipe
 from mockserver.storage.signing import SCHEMES, Secret, SignedRequest
 
 FILES = "/_files"
@@ -73,7 +73,7 @@ class StoreLinks:
             at -= lifetime + 1
         return SCHEMES[self.store.scheme].link(
             "GET", self.base, self.store.bucket, file.key,
-            expires=int(at + lifetime), now=at, secret=self.store.secret, process=images.command(process) or None,
+            expires=int(at + lifetime), now=at, secret=self.store.secret, process=recipe.command(process) or None,
         )  # fmt: skip
 
     def upload(self, file: Any, *, lifetime: float, at: float) -> str:

@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-
 from mockserver.errors import UserError
 from mockserver.exchange import Exchange
 from mockserver.provider import conditions
 from mockserver.provider.values import nearest
 
 if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
     from mockserver.web.emulator import Stage
 
 NAMES = {"oneOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}
@@ -96,6 +95,8 @@ def question(stage: Stage, asked: Any) -> Callable[[], Verdict]:
     Raises:
         UserError: it is not understood, or names what there is not.
     """
+    from jsonschema.exceptions import best_match
+
     error = best_match(_validator().iter_errors(asked))
     if error is not None:
         pointer = "".join(f"/{part}" for part in error.absolute_path) or "/"
@@ -120,6 +121,8 @@ def shown(verdict: Verdict) -> dict[str, Any]:
 
 @functools.cache
 def _validator() -> Draft202012Validator:
+    from jsonschema import Draft202012Validator
+
     return Draft202012Validator(ASKED)
 
 
@@ -139,10 +142,9 @@ def _call(stage: Stage, said: Mapping[str, Any], pointer: str) -> Callable[[Exch
     statuses = said.get("status")
     statuses = {statuses} if isinstance(statuses, int) else statuses
     schema = said.get("request", True)
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise UserError(f"at {pointer}/request: is no JSON Schema: {error.message}") from None
+    flaw = conditions.flaw(schema)
+    if flaw is not None:
+        raise UserError(f"at {pointer}/request: is no JSON Schema: {flaw[1]}")
     request = conditions.fits(schema) if isinstance(schema, dict) else lambda value: bool(schema)
     task = said.get("task")
 

@@ -23,7 +23,7 @@ from mockserver import data
 from mockserver.server import running
 from mockserver.settings import Settings, usual_port
 from mockserver.storage import media
-from mockserver.storage.images import Picture
+from mockserver.storage.recipe import Picture
 from mockserver.world import catalogue, graphcheck, plan
 
 websocket = pytest.importorskip("websocket", reason="needs websocket-client")

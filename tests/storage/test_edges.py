@@ -10,8 +10,9 @@ from PIL import Image
 
 from mockserver.errors import Refused
 from mockserver.storage import images
-from mockserver.storage.images import Picture, draw
+from mockserver.storage.images import draw
 from mockserver.storage.objects import Results
+from mockserver.storage.recipe import Picture
 from mockserver.storage.signing import SCHEMES, Secret, SignedRequest
 
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mockserver.errors import Refused
-from mockserver.storage import images
-from mockserver.storage.images import Picture, draw
+from mockserver.storage import images, recipe
+from mockserver.storage.images import draw
 from mockserver.storage.objects import Results
+from mockserver.storage.recipe import Picture
 
 
 def opened(data: bytes) -> Image.Image:
@@ -144,7 +145,7 @@ def test_a_command_the_store_does_not_know_is_refused_with_its_code(command: str
     ],
 )
 def test_both_forms_of_a_command_are_understood(value: Any, command: str) -> None:
-    assert images.command(value) == command
+    assert recipe.command(value) == command
 
 
 @given(st.binary(max_size=200))

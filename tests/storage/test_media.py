@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mockserver.errors import UserError
 from mockserver.storage import media
-from mockserver.storage.images import Picture
+from mockserver.storage.recipe import Picture
 
 PLAIN = ["svg", "txt", "glb", "latent", "safetensors", "exr", "png", "webp"]
 ENCODED = ["flac", "mp3", "opus", "mp4", "webm"]

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator
-
 from mockserver import data
 from mockserver.errors import Refused
 from mockserver.exchange import Exchange
+from mockserver.provider import conditions
 from mockserver.provider.model import Operation, Provider, Request
 from mockserver.provider.notation import Unreadable
 from mockserver.web.dashboard.feed import phase
@@ -210,7 +209,7 @@ def _credentials(provider: Provider, operation: Operation, keyed: bool) -> dict[
     headers: dict[str, str] = {}
     for name in operation.security[0] if operation.security else ():
         scheme = provider.security_schemes[name]
-        key = PLACEHOLDER if keyed else _key(scheme.get("x-key", True))
+        key = PLACEHOLDER if keyed else _key(scheme.get("x-key", {}))
         if scheme.get("type") == "http":
             headers["Authorization"] = f"Bearer {key}"
         elif scheme.get("in") == "header":
@@ -219,7 +218,7 @@ def _credentials(provider: Provider, operation: Operation, keyed: bool) -> dict[
 
 
 def _key(schema: Any) -> str:
-    return next((key for key in KEYS if Draft202012Validator(schema).is_valid(key)), PLACEHOLDER)
+    return next((key for key in KEYS if conditions.fits(schema)(key)), PLACEHOLDER)
 
 
 def _failure(task: Task) -> dict[str, Any] | None:

@@ -4,8 +4,8 @@ Drawing gives a value or `NOTHING`. A schema draws by the first it has of `const
 `x-value`, `x-each`, `prefixItems`, `properties`; where that gives nothing, `default` stands in, else `null` if the type
 allows it. All other JSON Schema keywords only judge. See `schemas/README.md`, which is the reference of the language.
 
-A compound schema that is referred to becomes a function; what stands inside it is written out in place. Each `_write_...` method
-writes the statements that leave what its kind of schema draws in the local named `to`.
+A compound schema that is referred to becomes a function; what stands inside it is written out in place. Each
+`_write_...` method writes the statements that leave what its kind of schema draws in the local named `to`.
 """
 
 from __future__ import annotations

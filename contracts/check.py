@@ -1,4 +1,4 @@
-"""Checking recordings: files are read, looked at and judged, on one core or on all.
+"""Checking what was recorded, in memory (`judge`) or in files (`check`), on one core or on all.
 
 Looking at an exchange needs no other one, so chunks of NDJSON are looked at by several processes; what follows tasks
 through them runs in one, in the order of the file. Either way a file of any size takes the same memory.
@@ -9,11 +9,14 @@ from __future__ import annotations
 import gc
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from contracts.exchanges import Examiner
 from contracts.judging import Judge, Verdict
@@ -31,24 +34,61 @@ Progress = Callable[[int], None]
 """Told how many exchanges were judged since it was told last."""
 
 
-def promises(schemas: Path | None = None, *, only: Iterable[str] | None = None) -> list[Promise]:
+Variants = Mapping[str, Mapping[str, str]]
+"""Provider -> variant -> reading; the defaults where nothing is said."""
+
+
+def promises(
+    schemas: Path | None = None, *, only: Iterable[str] | None = None, variants: Variants | None = None
+) -> list[Promise]:
     """Load providers below *schemas* (those of the package by default), and all object stores, for judging.
 
     Args:
         only: the names of the providers; all by default.
+        variants: how the provider's open questions are read.
 
     Raises:
-        UserError: there are none, or one of *only* is unknown.
+        UserError: there are none, one of *only* is unknown, or a variant or reading.
         SchemaFolderError: a folder contradicts itself.
     """
     folder = schemas or data.schemas()
     folders = data.providers(folder)
-    for name in only or ():
+    read = variants or {}
+    for name in (*(only or ()), *read):
         if name not in folders:
             raise UserError(f"no provider {name!r}; known: {', '.join(folders)}")
-    found = [Promise(load(folders[name], name=name)) for name in folders if only is None or name in only]
+    chosen = [name for name in folders if only is None or name in only]
+    found = [Promise(load(folders[name], name=name, readings=read.get(name))) for name in chosen]
     stores = sorted(path.parent for path in folder.glob("_stores/*/openapi.json"))
     return [*found, *(Promise(load(path), store=True) for path in stores)]
+
+
+def judge(
+    exchanges: Iterable[Mapping[str, Any]], provider: str, *, variants: Mapping[str, str] | None = None
+) -> Verdict:
+    """Judge exchanges of one provider, and of its object store, that are at hand: all rules, in their order.
+
+    What has been understood is remembered from call to call, so that a test's few exchanges cost well under a
+    millisecond each. No file is read but the provider's folder, once.
+
+    Args:
+        exchanges: in JSON form, as `MockServer.exchanges` and `/_mock/exchanges` give them.
+        provider: its name, of the package.
+        variants: variant -> reading, where the world does not read the open questions by default.
+
+    Raises:
+        UserError: the provider is unknown, or a variant or reading.
+    """
+    examiner = _examiner_of(provider, tuple(sorted((variants or {}).items())))
+    bench = Judge(examiner.promises.values())
+    for exchange in exchanges:
+        bench.take(examiner.look(ndjson.exchange(exchange)))
+    return bench.close()
+
+
+@lru_cache(maxsize=16)
+def _examiner_of(provider: str, readings: tuple[tuple[str, str], ...]) -> Examiner:
+    return Examiner(promises(only=(provider,), variants={provider: dict(readings)}))
 
 
 def check(
@@ -56,6 +96,7 @@ def check(
     *,
     schemas: Path | None = None,
     provider: str | None = None,
+    variants: Variants | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Verdict:
@@ -63,21 +104,35 @@ def check(
 
     Args:
         provider: whose traffic it is; found by host and path if not given.
+        variants: how the providers' open questions are read.
         jobs: how many processes may look at NDJSON; as many as there are cores by default.
 
     Raises:
         UserError: a file is no recording, or is broken; the provider is unknown; nothing was there to judge.
     """
-    known = promises(schemas, only=None if provider is None else (provider,))
+    terms = Terms(schemas, provider, variants)
+    known = terms.promises()
     whole = Verdict()
     with _few_collections():
         for recording in [recognise(path) for path in files]:
-            _join(whole, _check(recording, known, schemas, provider, jobs or os.cpu_count() or 1, progress))
+            _join(whole, _check(recording, known, terms, jobs or os.cpu_count() or 1, progress))
     if not whole.counts.exchanges:
         raise UserError("nothing was judged: the recordings hold no exchange")
     if all(label.startswith(" ") for label in whole.counts.operations):
         raise UserError("nothing was judged: no exchange belongs to a known provider; name it with --provider")
     return whole
+
+
+@dataclass(frozen=True)
+class Terms:
+    """By what recordings are judged; travels to other processes."""
+
+    schemas: Path | None
+    provider: str | None
+    variants: Variants | None
+
+    def promises(self) -> list[Promise]:
+        return promises(self.schemas, only=None if self.provider is None else (self.provider,), variants=self.variants)
 
 
 @contextmanager
@@ -94,16 +149,11 @@ def _few_collections() -> Iterator[None]:
 
 
 def _check(
-    recording: Recording,
-    known: Iterable[Promise],
-    schemas: Path | None,
-    provider: str | None,
-    jobs: int,
-    progress: Progress | None,
+    recording: Recording, known: Iterable[Promise], terms: Terms, jobs: int, progress: Progress | None
 ) -> Verdict:
     judge = Judge(known, file=str(recording.path))
     waiting = 0
-    for look in _looks(recording, known, schemas, provider, jobs):
+    for look in _looks(recording, known, terms, jobs):
         judge.take(look)
         waiting += 1
         if waiting == 1000 and progress is not None:
@@ -114,21 +164,17 @@ def _check(
     return judge.close()
 
 
-def _looks(
-    recording: Recording, known: Iterable[Promise], schemas: Path | None, provider: str | None, jobs: int
-) -> Iterator[Look]:
+def _looks(recording: Recording, known: Iterable[Promise], terms: Terms, jobs: int) -> Iterator[Look]:
     if recording.format == "ndjson" and jobs > 1 and recording.path.stat().st_size > SMALL:
-        yield from _by_many(recording.path, schemas, provider, jobs)
+        yield from _by_many(recording.path, terms, jobs)
         return
-    examiner = Examiner(list(known), chosen=provider, lenient=recording.lenient)
+    examiner = Examiner(list(known), chosen=terms.provider, lenient=recording.lenient)
     yield from map(examiner.look, recording.exchanges())
 
 
-def _by_many(path: Path, schemas: Path | None, provider: str | None, jobs: int) -> Iterator[Look]:
+def _by_many(path: Path, terms: Terms, jobs: int) -> Iterator[Look]:
     # Processes started afresh: forking one with threads (of a test, of a progress bar) can lock up.
-    with ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=_prepare, initargs=(schemas, provider)
-    ) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_prepare, initargs=(terms,)) as pool:
         under_way: deque[Future[list[Look]]] = deque()
         for first, lines in _chunks(path):
             under_way.append(pool.submit(_look_at, str(path), first, lines))
@@ -150,10 +196,10 @@ _examiner: Examiner | None = None
 """Of a process that looks at chunks for another."""
 
 
-def _prepare(schemas: Path | None, provider: str | None) -> None:
+def _prepare(terms: Terms) -> None:
     global _examiner
     gc.set_threshold(100_000, 20, 50)
-    _examiner = Examiner(promises(schemas, only=None if provider is None else (provider,)), chosen=provider)
+    _examiner = Examiner(terms.promises(), chosen=terms.provider)
 
 
 def _look_at(name: str, first: int, lines: list[bytes]) -> list[Look]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -61,6 +63,9 @@ def commands() -> None:
 @click.argument("files", nargs=-1, required=True, type=_FILE)
 @click.option("--provider", metavar="NAME", help="Whose traffic it is; found by host and path otherwise.")
 @click.option("--schemas", type=_FOLDER, metavar="DIR", help="Provider folders to use instead of the built-in.")
+@click.option(
+    "--variant", "variants", multiple=True, metavar="PROVIDER.NAME=VALUE", help="Reading of an open question."
+)
 @click.option("--format", "form", type=click.Choice(list(REPORTS)), default="text", show_default=True)
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the report there."
@@ -75,6 +80,7 @@ def check_command(
     files: tuple[Path, ...],
     provider: str | None,
     schemas: Path | None,
+    variants: tuple[str, ...],
     form: str,
     output: Path | None,
     fail_on: str,
@@ -83,11 +89,12 @@ def check_command(
     jobs: int | None,
 ) -> int:
     """Judge recorded traffic: NDJSON of /_mock/exchanges, HAR, or cassettes of VCR.py."""
+    judged = partial(check, files, schemas=schemas, provider=provider, variants=_readings(variants), jobs=jobs)
     if sys.stderr.isatty():
         with click.progressbar(label="judging", length=None, file=sys.stderr, show_pos=True) as bar:  # type: ignore[var-annotated]
-            verdict = check(files, schemas=schemas, provider=provider, jobs=jobs, progress=bar.update)
+            verdict = judged(progress=bar.update)
     else:
-        verdict = check(files, schemas=schemas, provider=provider, jobs=jobs)
+        verdict = judged()
     if baseline is not None:
         accepted = baselines.accept(verdict, baseline)
         click.echo(f"{accepted} known findings accepted", err=True)
@@ -159,6 +166,17 @@ def explain(rule: str | None) -> None:
         return
     for one in rules.RULES.values():
         click.echo(f"{one.id:28} {one.severity:8} {one.says}")
+
+
+def _readings(texts: Iterable[str]) -> dict[str, dict[str, str]]:
+    readings: dict[str, dict[str, str]] = {}
+    for given in texts:
+        place, _, value = given.partition("=")
+        provider, _, name = place.partition(".")
+        if not (provider and name and value):
+            raise UserError(f"variant {given!r} is not understood; write it as PROVIDER.NAME=VALUE")
+        readings.setdefault(provider, {})[name] = value
+    return readings
 
 
 def _counts(verdict: Verdict, fail_on: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from contracts.model import Look, Sight
 from contracts.promise import StateMachine
+from mockserver.provider.observing import Several
 from mockserver.provider.vocabulary import SEEN_STATES, VALUES
 
 POLLS = 0
@@ -187,7 +188,7 @@ class History:
                 if before is not None and value < before - SECOND:
                     emit("value-never-falls", f"{name} was {before:g}, then {value:g}")
                 account.values[name] = value
-            elif base in FIXED and not (isinstance(value, list) and VALUES[base].kind != "json"):
+            elif base in FIXED and not isinstance(value, Several):
                 before = self.fixed.setdefault(name, value)
                 if not _same(before, value):
                     emit("value-stays", f"{name} was {before!r}, then {value!r}"[:300])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def exchanges(lines: Iterable[bytes], *, name: str, first: int = 1) -> Iterator[
             raise UserError(f"{name}, line {number}, is no exchange: {problem}") from None
 
 
-def exchange(line: dict[str, Any]) -> Exchange:
+def exchange(line: Mapping[str, Any]) -> Exchange:
     """Return an exchange from its JSON form."""
     request, answer = line["request"], line["response"]
     frames = line.get("frames")

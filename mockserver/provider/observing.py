@@ -23,12 +23,15 @@ from mockserver.provider.vocabulary import COLLECTIONS
 LINKS = ("file.link", "file.url", "file.upload_link")
 
 
+class Several(list[Any]):
+    """A value that stands inside a loop over nodes or files: one for each turn, in the order of the body."""
+
+
 @dataclass(frozen=True)
 class Observation:
     """What one body says of one task.
 
-    A value inside a loop over nodes or files is a list, in the order of the body; all others are single. What shows a
-    schema's `default` or null says nothing and is left out.
+    What shows a schema's `default` or null says nothing and is left out.
     """
 
     task: str | None
@@ -36,7 +39,7 @@ class Observation:
     states: frozenset[str]
     """The states it may be in; all of them where the body does not say."""
     values: Mapping[str, Any]
-    """Value name -> what the body says, in the units of the vocabulary."""
+    """Value name -> what the body says, in the units of the vocabulary; `Several` where a loop says it."""
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -56,7 +59,7 @@ class _Book:
     others: list[_Book] = field(default_factory=list)
 
     def fork(self) -> _Book:
-        copied = {name: list(value) if isinstance(value, list) else value for name, value in self.values.items()}
+        copied = {name: Several(value) if isinstance(value, Several) else value for name, value in self.values.items()}
         return _Book(self.states, copied, list(self.others))
 
     def tells_more(self, before: _Book) -> bool:
@@ -199,9 +202,9 @@ class Observer:
 
 
 def _tell(book: _Book, name: str, told: Any, looped: bool) -> None:
-    held = book.values.setdefault(name, [] if looped else told)
+    held = book.values.setdefault(name, Several() if looped else told)
     # What stands beside a loop and again inside it was told by the one beside.
-    if looped and isinstance(held, list):
+    if looped and isinstance(held, Several):
         held.append(told)
 
 

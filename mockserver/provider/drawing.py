@@ -466,5 +466,6 @@ _COLLECTED: dict[str, Get] = {
     "node.problems": _of("node", "problems"),
     "check.nodes": _of("check", "nodes"),
     "problems": _of("error", "problems"),
+    "log.lines": _of("log", "lines"),
 }
 """Collections shown as values, for their `count`."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from mockserver.provider import conditions, values
 from mockserver.provider.documents import Located
-from mockserver.provider.model import Delay, Kind, Machine, Present, QueueRule, State, Step, Test, Text
+from mockserver.provider.model import Delay, Kind, LogLine, Machine, Present, QueueRule, State, Step, Test, Text
 from mockserver.provider.values import Names
 from mockserver.provider.vocabulary import NODE_STATES, SEEN_STATES, TRIGGERS
 
@@ -18,6 +18,7 @@ BESIDE_KINDS = ("delays", "call", "$schema")
 """Members of machine.json that are no kinds."""
 ALWAYS = ("account", "workflow")
 """Kinds that every provider has, whether its machine.json says more of them or not."""
+RELEASED = "task.released"
 OWN = (
     "id",
     "states",
@@ -27,6 +28,7 @@ OWN = (
     "present",
     "keep",
     "open",
+    "log",
     "document",
     "barred",
     "checks",
@@ -90,6 +92,7 @@ def _kind(name: str, entry: Located, names: Names) -> Kind:
         present=tuple(_present(one, states) for one in entry.get("present", ())),
         keep=entry.get("keep"),
         open=entry.get("open", False),
+        log=_log(name, entry, states, names),
         document={
             key: compile_text(source, entry["document"], key, names)
             for key, source in entry.get("document", {}).items()
@@ -100,6 +103,24 @@ def _kind(name: str, entry: Located, names: Names) -> Kind:
             if key not in OWN
         },
     )
+
+
+def _log(name: str, entry: Located, states: Collection[str], names: Names) -> Mapping[str, tuple[LogLine, ...]]:
+    lines: dict[str, tuple[LogLine, ...]] = {}
+    for line in entry.get("log", ()):
+        when = None
+        if "when" in line:
+            try:
+                when = conditions.test(line["when"], lambda value: values.getter(value, names), at_hand=name)
+            except values.UnknownName as error:
+                raise line.error(str(error), "when") from None
+        written = LogLine(compile_text(line["text"], line, "text", names), when)
+        for event in line["on"]:
+            if event != RELEASED and event.removeprefix("task.") not in states:
+                known = ", ".join([RELEASED, *(f"task.{state}" for state in states)])
+                raise line.error(f"{event!r} is no event that is logged; known: {known}", "on")
+            lines[event] = (*lines.get(event, ()), written)
+    return lines
 
 
 def _barred(name: str, entry: Located, names: Names) -> Test:

@@ -84,6 +84,14 @@ class Present:
 
 
 @dataclass(frozen=True)
+class LogLine:
+    """One line that a service writes of itself, where its condition holds."""
+
+    text: Text
+    when: Test | None = None
+
+
+@dataclass(frozen=True)
 class Kind:
     """One kind of thing: task, file, account, workflow, pool, endpoint, ..."""
 
@@ -102,6 +110,8 @@ class Kind:
     present: tuple[Present, ...] = ()
     keep: float | None = None
     """How long a finished thing is remembered, virtual seconds; None for as long as memory allows."""
+    log: Mapping[str, tuple[LogLine, ...]] = field(default_factory=dict)
+    """Event of a task (`task.released`, `task.<state>`) -> what the service writes of itself then."""
     open: bool = False
     """An id never seen counts as existing."""
     document: Mapping[str, Text] = field(default_factory=dict)

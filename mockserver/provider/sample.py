@@ -78,7 +78,8 @@ def _scope(provider: Provider, state: str, line: str | None, document: dict[str,
     scope.server = provider.server
     scope.delays = {name: delay.shortest for name, delay in provider.machine.delays.items()}
     scope.secrets = {"token": "sample-secret-of-sufficient-length"}
-    scope.connection = SimpleNamespace(id="sample", said=None)
+    scope.connection = SimpleNamespace(id="sample", said=None, document={})
+    scope.log = SimpleNamespace(lines=[], text="")
     scope.changed = True
     scope.catalogue = SimpleNamespace(classes={})
     scope.member = SimpleNamespace(value="sample")
@@ -132,4 +133,5 @@ def _file() -> SimpleNamespace:
         id="sample.png", name="sample.png", folder="", root="output", key="sample/sample.png", bucket="sample",
         prefix="sample", label=None, node="9", media="image/png", extension="png", width=512, height=512, size=1000,
         lifetime=600.0, state="kept", created=MOMENT, given=None, path="sample.png", ui="images",
+        directory=False,
     )  # fmt: skip

@@ -86,6 +86,7 @@ class Scope:
         "link",
         "links",
         "lists",
+        "log",
         "member",
         "node",
         "page",
@@ -127,6 +128,8 @@ class Scope:
         """Looks up node classes: `classes` of those that the call names, or of all."""
         self.member: Any = None
         """The member of a thing's document that the call names: its `value`."""
+        self.log: Any = None
+        """What the service has written of itself: `lines`, oldest first, and all as one `text`."""
         self.queue: Any = None
         """The provider's waiting lines: `waiting` and `total` counts."""
         self.changed: Any = None

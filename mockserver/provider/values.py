@@ -32,6 +32,7 @@ FACTS = FINDINGS | {fact for facts in CONDITIONS.values() for fact in facts}
 OF_NULL = ("json", "python", "python-type")
 """Filters that write null too."""
 _PLACE = re.compile(r"\{([^{}]+)\}")
+_DECIMALS = re.compile(r"%\.\d+f")
 
 
 class UnknownName(ValueError):
@@ -208,7 +209,7 @@ def _thing(kind: str) -> Get:
 
 PLAIN_SUBJECTS = (
     *("task", "call", "queue", "link", "error", "problem", "page", "event"),
-    *("connection", "preview", "catalogue", "member"),
+    *("connection", "preview", "catalogue", "member", "log"),
 )
 """Subjects that are what the scope holds under their name; for the others there is a rule where it holds nothing."""
 _SUBJECTS: dict[str, Get] = {
@@ -390,13 +391,18 @@ def _snowflake(scope: Scope) -> int:
 
 
 def _filtered(get: Get, name: str) -> Get:
-    apply = _FILTERS[name] if name in _FILTERS else _moment(name)
+    apply = _FILTERS.get(name) or (_number(name) if _DECIMALS.fullmatch(name) else _moment(name))
     return lambda scope: None if (got := get(scope)) is None else apply(got)
 
 
 def _moment(pattern: str) -> Callable[[Any], str]:
     """Write a moment inside a text, UTC: `{call.at|%Y-%m-%d}`."""
     return lambda value: datetime.fromtimestamp(value, UTC).strftime(pattern)
+
+
+def _number(pattern: str) -> Callable[[Any], str]:
+    """Write a number inside a text with so many decimals: `{task.ran|%.2f}`."""
+    return lambda value: pattern % value
 
 
 def _hex(value: Any) -> str:

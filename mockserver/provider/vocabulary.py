@@ -112,6 +112,7 @@ VALUES = _table(
     "file.path text !",
     "file.below text",
     "file.parts json",
+    "file.directory boolean !",
     "file.ui text",
     "file.url text !",
     "file.link text !",
@@ -146,6 +147,8 @@ VALUES = _table(
     "member.value json",
     "event.at moment !",
     "event.name text !",
+    "event.text text",
+    "log.text text !",
     "connection.id text !",
     "connection.said json #",
     "preview.media text !",
@@ -182,13 +185,14 @@ COLLECTIONS = {
     "check.nodes": "node",
     "node.problems": "problem",
     "problems": "problem",
+    "log.lines": "event",
 }
 """Collection -> the subject a loop over it binds. `<kind>s` of machine.json are collections too."""
 
 VERBS = {
     "submit": {"check", "again", "wait", "lenient", "numbers"},
     "read": {"of", "in", "lenient"},
-    "list": {"of", "in", "order", "from", "lenient", "root"},
+    "list": {"of", "in", "order", "from", "lenient", "root", "folders"},
     "cancel": {"of", "in", "unnamed", "lenient"},
     "delete": {"of", "in", "unnamed", "lenient", "files", "root"},
     "create": {"of", "again"},
@@ -201,12 +205,14 @@ VERBS = {
     "download": {"root"},
     "follow": {"close", "one-per"},
     "remember": {"only"},
+    "uncache": set[str](),
 }
 """Verb -> the options it takes."""
 
 EVENTS = {
     "connected",
     "said",
+    "logged",
     "queue.changed",
     "task.cached",
     "task.released",

@@ -255,7 +255,7 @@ class Connection:
         scope.at, scope.event = event.at, event
         scope.task = event.task or self.outcome.task
         scope.node = event.node
-        scope.connection = SimpleNamespace(id=self._id, said=self.said)
+        scope.connection = SimpleNamespace(id=self._id, said=self.said, document=self.service.connection(self._id))
         if event.task is not None and event.node is not None and event.name in ("node.step", "node.preview"):
             scope.preview = Preview(event.task, event.node)
         if event.name == "queue.changed":

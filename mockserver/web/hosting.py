@@ -127,6 +127,7 @@ class Hosting:
             locate=inputs.locate,
             recall=None if kept is None else kept.recall,
             remember=None if kept is None else kept.remember,
+            forget=None if kept is None else kept.forget,
             label=_labels(self, provider),
             present=present,
             open=frozenset({"workflow"}) if self.settings.any_workflow else frozenset(),
@@ -363,6 +364,10 @@ class _Kept:
             known.move_to_end(signatures[node.id])
         while len(known) > self._most:
             known.popitem(last=False)
+
+    def forget(self, line: str) -> None:
+        """See `Setup.forget`."""
+        self._known.pop(line, None)
 
     def _sizes(self, task: Task) -> dict[str, tuple[int, int]]:
         graph = task.graph

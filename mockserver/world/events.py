@@ -30,6 +30,8 @@ class Event(NamedTuple):
     node: Node | None = None
     """As of the event, also when read later."""
     queue: QueueLength = QueueLength(0, 0)
+    text: str | None = None
+    """The line that was `logged`."""
 
 
 Callback = Callable[[Event], None]
@@ -92,6 +94,10 @@ class Watches:
         """Cancel all."""
         for watch in list(self._watches.values()):
             watch.cancel()
+
+    def hears(self, client: str) -> bool:
+        """Return whether anyone follows the tasks of *client*."""
+        return client in self._by_client
 
     def follows(self, task: Task) -> bool:
         """Return whether anyone hears of *task*."""

@@ -62,6 +62,7 @@ class File:
         "bucket",
         "content",
         "created",
+        "directory",
         "extension",
         "folder",
         "given",
@@ -113,6 +114,8 @@ class File:
         """Whose result it is; with `planned` and `index` the recipe it is drawn from."""
         self.planned: PlannedNode | None = None
         self.index = 0
+        self.directory = False
+        """It is a folder, which lists of files may show."""
         self.given: str | None = None
         """The name as the client wrote it, with folders and all."""
         self.ui: str | None = None

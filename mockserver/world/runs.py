@@ -28,6 +28,7 @@ from mockserver.world.task import FINE, Failure, Fault, Node, Standing, Task, Ti
 from mockserver.world.things import Collection, Thing, reader
 
 if TYPE_CHECKING:
+    from mockserver.world.log import Log
     from mockserver.world.plan import OutputSpec, PlannedNode
 
 # Results made for looks are kept for this many tasks: who polls a finished task looks again.
@@ -76,6 +77,10 @@ class Runs:
         self.lines: dict[str, Line[Waiting]] = {}
         """Id of the line's thing, `""` for the one line -> it."""
         self.watches = Watches()
+        self.log: Log | None = None
+        """Where lines are written of what happens; None where nothing is."""
+        self._uncached: set[str] = set()
+        """Lines whose kept results are forgotten as soon as the task that runs in them has ended."""
         self._key = key
         self._kind = provider.machine.kinds["task"]
         self._file_kind = provider.machine.kinds.get("file")
@@ -283,6 +288,17 @@ class Runs:
                 line.slots = self._slots(things) if slots is None else slots
                 self._admit(line)
 
+    def uncache(self) -> None:
+        """Forget what runs have left for later ones: at once, in a line in which a task runs when it has ended."""
+        busy = {task.line_id for task in self.running.values()}
+        self._uncached |= busy
+        for line in {"", *self.lines} - busy:
+            self._forget_results(line)
+
+    def _forget_results(self, line: str) -> None:
+        if self.setup.forget is not None:
+            self.setup.forget(line)
+
     def reshuffle(self, cause: str | None = None) -> None:
         """Let those who wait change places within each line."""
         self.journal.add(self.now, self.provider.name, "queue.reshuffled", None, NO_FACTS, cause)
@@ -381,6 +397,8 @@ class Runs:
         now = self.kernel.now
         task.enter(name, now)
         self.journal.add(now, self.provider.name, f"task.{name}", task.id, NO_FACTS, cause)
+        if self.log is not None:
+            self.log.write(f"task.{name}", task)
         if state.final:
             self._end(task, name)
         elif "done" in state.on:
@@ -456,6 +474,9 @@ class Runs:
         self._stop(task)
         if task.started is not None and self.setup.remember is not None:
             self.setup.remember(task)
+        if task.line_id in self._uncached:
+            self._uncached.discard(task.line_id)
+            self._forget_results(task.line_id)
         task.pack()
         line = self.lines.get(task.line_id)
         held = False
@@ -469,6 +490,8 @@ class Runs:
             self._tell("queue.changed", line=line)
             if held:
                 self._tell("task.released", task, line=line)
+        if held and self.log is not None:
+            self.log.write("task.released", task)
         if line is not None:
             self._admit(line)
         self._expire()

@@ -19,6 +19,7 @@ from mockserver.world.files import File, Shelf, annotated, extension_of, media_o
 from mockserver.world.journal import Journal
 from mockserver.world.kernel import Kernel
 from mockserver.world.lives import Lives
+from mockserver.world.log import Log
 from mockserver.world.runs import Runs
 from mockserver.world.setup import Order, Setup
 from mockserver.world.task import Stranger, Task
@@ -91,6 +92,9 @@ class Service:
         self.setup = setup
         self.runs = Runs(provider, setup, kernel, journal, key=key, start=start)
         self.lives = Lives(self.runs)
+        self.log = Log(self.runs, self.lives)
+        if self.runs.kind.log:
+            self.runs.log = self.log
         self.uploads = Shelf(setup.max_upload_bytes, setup.max_uploads)
         self._kernel = kernel
         self._journal = journal
@@ -129,6 +133,7 @@ class Service:
             scope.check, scope.member = outcome.check, outcome.member
             if self.setup.catalogue is not None:
                 scope.catalogue = _Classes(self.setup.catalogue, outcome.classes)
+            scope.log = self.log
         scope.queue = self.runs.queue(scope.task if isinstance(scope.task, Task) else None)
         return scope
 
@@ -206,6 +211,11 @@ class Service:
 
     def queue(self) -> QueueLength:
         return self.runs.queue()
+
+    def connection(self, id: str) -> Mapping[str, Json]:
+        """Return what operations have said of the connection of the client *id*."""
+        known = self.lives.of("connection").get(id)
+        return {} if known is None else known.document
 
     # verbs
 
@@ -487,6 +497,12 @@ class Service:
         self.uploads.add(file)
         outcome.file, outcome.files, outcome.changed = file, (file,), True
 
+    def _uncache(self, asked: _Asked, outcome: Outcome) -> None:
+        if _first(asked.marks, "selection.all"):
+            self._journal_verb(asked, ())
+            self.runs.uncache()
+            outcome.changed = True
+
     def _nothing(self, asked: _Asked, outcome: Outcome) -> None:
         """`show` selects no thing; `remember` is the connection's own."""
         outcome.classes = _first(asked.marks, "catalogue.class")
@@ -604,10 +620,26 @@ class Service:
         asked.call.folder = folder
         if folder and (root, folder) not in self._folders:
             raise Refused("folder-unknown", {"file.folder": folder})
-        deep = bool(_first(asked.marks, "selection.deep"))
+        deep = asked.verb.options.get("folders") == "deep" or bool(_first(asked.marks, "selection.deep"))
+        listed = asked.verb.options.get("folders")
+        if listed is not None:
+            mine += self._as_files(_text(root))
         below = f"{folder}/" if folder else ""
         found = [file for file in mine if file.folder == folder or (deep and file.folder.startswith(below))]
+        if listed is not None:
+            return sorted(found, key=lambda file: (not file.directory, file.name.lower(), file.path))
         return sorted(found, key=lambda file: file.path)
+
+    def _as_files(self, root: str) -> list[File]:
+        """Return the folders of a root, for a list that shows them among the files."""
+        folders = []
+        for place, path in self._folders:
+            if place == root:
+                folder = File(self.runs, root=root, created=self.now)
+                folder.folder, _, folder.name = path.rpartition("/")
+                folder.directory = True
+                folders.append(folder)
+        return folders
 
     def _copied(self, asked: _Asked, address: str, own: File | None) -> File | None:
         """Keep a copy of what lies at *address*, *own* or elsewhere; None where the address cannot be one."""
@@ -959,6 +991,7 @@ _VERBS: dict[str, Callable[[Service, _Asked, Outcome], None]] = {
     "follow": Service._follow,
     "show": Service._nothing,
     "remember": Service._nothing,
+    "uncache": Service._uncache,
 }
 
 

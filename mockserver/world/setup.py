@@ -96,6 +96,8 @@ class Setup:
     """Plans a run that begins around what earlier runs have left; None where they left nothing of use."""
     remember: Callable[[Task], None] | None = None
     """Told of every run that has ended, so that later ones may use its results."""
+    forget: Callable[[str], None] | None = None
+    """Forgets what the runs of a line, by its id, have left for later ones."""
     label: Callable[[Task, str], str | None] | None = None
     """Gives the name under which an output node is published, `""` for one that is not; None where none are named."""
     catalogue: Callable[[str | None], Any] | None = None

@@ -1,0 +1,38 @@
+"""Servers that tests of several files start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from mockserver.server import running
+from mockserver.settings import Settings
+from tests.providers.comfyui_server import START, Serve, Server
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts a server with other settings; it ends with the test."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> Server:
+            readings = {"comfyui": settings.pop("readings", {})}
+            chosen = {
+                "providers": ("comfyui",),
+                "port": 0,
+                "rate": 0.0,
+                "start": START,
+                "variants": readings,
+                **settings,
+            }
+            return Server(stack.enter_context(running(Settings(**chosen))).url)
+
+        yield start
+
+
+@pytest.fixture
+def server(serve: Serve) -> Server:
+    return serve()

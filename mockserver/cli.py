@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from mockserver import data, settings
-from mockserver.errors import MockServerError, UserError
+from mockserver.errors import MockServerError, SchemaFolderError, UserError
 from mockserver.options import FILE, FOLDER, SCHEMAS, defaults, server_options, settings_of, table_above
 
 SERVERS = ("serve", "run")
@@ -51,7 +51,15 @@ def _fail(text: str, *, status: int) -> None:
 @click.version_option(package_name="comfy-mockserver", message="%(version)s")
 @click.pass_context
 def commands(context: click.Context) -> None:
-    """An emulator of hosted ComfyUI services, down to the wire."""
+    """An emulator of hosted ComfyUI services, down to the wire.
+
+    \b
+    mockserver demo                            see it work
+    mockserver serve genstudio --clock 20      one provider, 20 times as fast; then open /_mock/ in a browser
+    mockserver run --clock 20 -- npm test      tests beside an emulator
+    mockserver scenarios                       what can go wrong on demand
+    mockserver doctor                          what is wrong with this set-up
+    """
     if context.invoked_subcommand in SERVERS:
         table, folder = table_above(Path.cwd())
         command = commands.commands[context.invoked_subcommand]
@@ -59,7 +67,7 @@ def commands(context: click.Context) -> None:
         context.default_map = {context.invoked_subcommand: {**port, **defaults(command, table, folder)}}
 
 
-@commands.command()
+@commands.command(short_help="Serve providers until Ctrl-C.")
 @click.argument("providers", nargs=-1, metavar="[PROVIDER]...")
 @server_options
 @click.option(
@@ -99,7 +107,9 @@ def _announce(running: Any) -> None:
     sys.stdout.flush()
 
 
-@commands.command(context_settings={"allow_interspersed_args": False})
+@commands.command(
+    context_settings={"allow_interspersed_args": False}, short_help="Run a command beside an emulator, judge its calls."
+)
 @click.option("--provider", "providers", multiple=True, metavar="NAME", help="Whom to serve (repeatable).")
 @server_options
 @click.option("--expect", multiple=True, metavar="RULE", help="A rule that is broken on purpose (repeatable).")
@@ -120,11 +130,17 @@ def run(command: tuple[str, ...], expect: tuple[str, ...], **options: Any) -> in
     return room.run(command, settings_of(**options), expect=expect, tell=lambda text: click.echo(text, err=True))
 
 
-@commands.command()
-@click.argument("name", required=False)
+@commands.command(short_help="List what can go wrong, or check a file of your own.")
+@click.argument("name", required=False, metavar="[NAME|FILE]")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def scenarios(name: str | None, as_json: bool) -> None:
-    """List the ready scenarios for --scenario, one line each; with NAME or a FILE, print one, checked."""
+    """List the ready scenarios for --scenario, one line each; with NAME or a FILE, print one, checked.
+
+    \b
+    mockserver scenarios                              the library
+    mockserver scenarios node-fails-once > mine.yaml  one to begin with
+    mockserver scenarios mine.yaml                    is it right?
+    """
     from mockserver.scenario import library
 
     if name is None:
@@ -132,19 +148,25 @@ def scenarios(name: str | None, as_json: bool) -> None:
         if as_json:
             _print_json(lines)
         else:
-            click.echo("\n".join(f"{known:<31} {line}" for known, line in lines.items()))
+            click.echo("\n".join(f"{click.style(f'{known:<31}', bold=True)} {line}" for known, line in lines.items()))
         return
     library.find(name)
     file = library.files().get(name) or Path(name)
     click.echo(file.read_text("utf-8"), nl=False)
 
 
-@commands.group(invoke_without_command=True)
+@commands.group(invoke_without_command=True, short_help="List the providers; show or check one.")
 @SCHEMAS
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_context
 def providers(context: click.Context, schemas_dir: Path | None, as_json: bool) -> None:
-    """List the providers; `show NAME` tells all about one, `check DIR` checks a folder of your own."""
+    """List the providers; `show NAME` tells all about one, `check DIR` checks a folder of your own.
+
+    \b
+    mockserver providers                              who is emulated
+    mockserver providers show genstudio | less        operations, states, errors, variants
+    mockserver providers check schemas/mine           is my folder right?
+    """
     if context.invoked_subcommand is not None:
         return
     from mockserver.provider import load
@@ -160,11 +182,12 @@ def providers(context: click.Context, schemas_dir: Path | None, as_json: bool) -
         return
     for name, provider in loaded.items():
         click.echo(
-            f"{name:<12} {provider.title} {provider.version} ({', '.join(provider.hosts) or 'no host of its own'})"
+            f"{click.style(f'{name:<12}', bold=True)} {provider.title} {provider.version} "
+            f"({', '.join(provider.hosts) or 'no host of its own'})"
         )
 
 
-@providers.command()
+@providers.command(short_help="Tell all about providers.")
 @click.argument("names", nargs=-1, metavar="[NAME ...]")
 @SCHEMAS
 def show(names: tuple[str, ...], schemas_dir: Path | None) -> None:
@@ -172,31 +195,38 @@ def show(names: tuple[str, ...], schemas_dir: Path | None) -> None:
     from mockserver.portrait import portrait
     from mockserver.provider import load
 
-    folders = data.providers(schemas_dir or data.schemas())
-    for name in names:
-        if name not in folders:
-            raise UserError(f"provider {name!r} will not do; it must be one of {', '.join(folders)}")
-    click.echo("\n".join(portrait(load(folders[name], name=name)) for name in names or folders), nl=False)
+    folder = schemas_dir or data.schemas()
+    wanted = {name: data.provider(folder, name) for name in names or data.providers(folder)}
+    click.echo("\n".join(portrait(load(one, name=name)) for name, one in wanted.items()), nl=False)
 
 
-@providers.command()
+@providers.command(short_help="Check a folder of your own.")
 @click.argument("folder", type=FOLDER, metavar="DIR")
 def check(folder: Path) -> None:
     """Check a provider's folder wholly, every reading of every variant included."""
     from mockserver.provider import check
 
-    provider, *others = check(folder)
+    try:
+        provider, *others = check(folder)
+    except SchemaFolderError as error:
+        raise UserError(f"{folder / error.file} at {error.pointer or '/'}: {error.problem}") from None
     click.echo(f"{folder}: nothing to object to; {len(provider.variants)} variants, {len(others) + 1} ways to load it")
 
 
-@commands.command()
+@commands.command(short_help="Print what a workflow can be given.")
 @click.argument("file", type=FILE)
 @click.option("--curl", "form", flag_value="curl", help="Print the console's trial-run request instead.")
 @click.option("--json-schema", "form", flag_value="json-schema", help="Print a JSON Schema of the body instead.")
 @click.option("--provider", "name", help="Whose request it is.  [default: the first that hosts workflows]")
 @SCHEMAS
 def workflow(file: Path, form: str | None, name: str | None, schemas_dir: Path | None) -> None:
-    """Print the parameters of the workflow in FILE (ComfyUI's API format): type, choices, range and default of each."""
+    """Print the parameters of the workflow in FILE (ComfyUI's API format): type, choices, range and default of each.
+
+    \b
+    mockserver workflow my.json                       what a call may set
+    mockserver workflow my.json --curl                the request of a trial run
+    mockserver workflow my.json --json-schema         for your editor or validator
+    """
     from mockserver import console
     from mockserver.provider import load
     from mockserver.world import catalogue, parameters
@@ -210,11 +240,9 @@ def workflow(file: Path, form: str | None, name: str | None, schemas_dir: Path |
     if form is None:
         _print_json(parameters.ranges(hosted))
         return
-    folders = data.providers(schemas_dir or data.schemas())
-    name = name or next(iter(folders))
-    if name not in folders:
-        raise UserError(f"provider {name!r} will not do; it must be one of {', '.join(folders)}")
-    provider = load(folders[name], name=name)
+    folder = schemas_dir or data.schemas()
+    name = name or next(iter(data.providers(folder)))
+    provider = load(data.provider(folder, name), name=name)
     if form == "curl":
         click.echo(console.trial_curl(provider, hosted))
     else:
@@ -225,7 +253,7 @@ def _print_json(document: Any) -> None:
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-@commands.command()
+@commands.command(short_help="Do a provider's main job as a client would.")
 @click.argument("provider", required=False)
 @click.option(
     "--out",
@@ -237,7 +265,12 @@ def _print_json(document: Any) -> None:
 )
 @click.option("--clock", "rate", default=20.0, show_default=True, metavar="RATE", help="Speed of time.")
 def demo(provider: str | None, out: Path, rate: float) -> None:
-    """Do a provider's main job as a client would: upload, submit, follow, download; without a name then all at once."""
+    """Do a provider's main job as a client would: upload, submit, follow, download; without a name then all at once.
+
+    \b
+    mockserver demo                                   GenStudio step by step, then all side by side
+    mockserver demo aliyun --out pictures             one provider, its pictures kept there
+    """
     from mockserver import demo as room
 
     story = room.story(provider) if provider else room.main_story()
@@ -247,15 +280,32 @@ def demo(provider: str | None, out: Path, rate: float) -> None:
         room.run_together(room.stories(), into=out, rate=rate)
 
 
-@commands.command()
+@commands.command(short_help="Say what is wrong with this set-up.")
+@click.argument("providers", nargs=-1, metavar="[PROVIDER]...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that a server would listen on.")
-@click.option("--port", default=settings.DEFAULT_PORT, show_default=True, help="Port that it would listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=settings.DEFAULT_PORT,
+    show_default=True,
+    help="Port that it would listen on.",
+)
+@click.option("--api-key", "keys", multiple=True, metavar="KEY", help="A key your client sends (repeatable).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(host: str, port: int, as_json: bool) -> int:
-    """Say what is wrong with this set-up: installation, folders, port, proxy variables, clock. Exit 1 if so."""
+def doctor(providers: tuple[str, ...], host: str, port: int, keys: tuple[str, ...], as_json: bool) -> int:
+    """Say what is wrong with this set-up: installation, settings, keys, port, proxy variables, clock.
+
+    Keys are those of --api-key and of NAME_API_KEY in the environment; none is printed. Exit code 1 if something is
+    wrong.
+
+    \b
+    mockserver doctor                                 the usual causes
+    mockserver doctor genstudio --api-key "$KEY"      would this key do?
+    mockserver doctor --port 8188 --json              for machines
+    """
     from mockserver.doctor import examine
 
-    findings = examine(host=host, port=port)
+    findings = examine(host=host, port=port, providers=providers, keys=keys)
     if as_json:
         _print_json([finding.as_json() for finding in findings])
     else:
@@ -267,8 +317,8 @@ def doctor(host: str, port: int, as_json: bool) -> int:
     return int(any(finding.verdict == "wrong" for finding in findings))
 
 
-@commands.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@commands.command(short_help="Print what makes a shell complete commands.")
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print what makes SHELL complete commands, options and names.
 

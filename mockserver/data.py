@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mockserver.errors import UserError
+from mockserver.errors import UserError, nearest
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -33,6 +33,18 @@ def providers(folder: Path) -> dict[str, Path]:
     if not found:
         raise UserError(f"{str(folder)!r} holds no provider: name a folder with NAME/openapi.json in it")
     return found
+
+
+def provider(folder: Path, name: str) -> Path:
+    """Return the folder of one provider below *folder*.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    known = providers(folder)
+    if name not in known:
+        raise UserError(f"there is no provider {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+    return known[name]
 
 
 def _find(name: str) -> Path:

@@ -26,6 +26,7 @@ import asyncio
 import copy
 import io
 import json
+import math
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -43,7 +44,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from mockserver import data
-from mockserver.errors import MockServerError, UserError
+from mockserver.errors import MockServerError, UserError, nearest
 from mockserver.server import running
 from mockserver.settings import Settings
 
@@ -73,7 +74,9 @@ def story(provider: str) -> Path:
     """
     known = stories()
     if provider not in known:
-        raise UserError(f"there is no demo of {provider!r}; there are: {', '.join(known) or 'none'}")
+        raise UserError(
+            f"there is no demo of {provider!r}{nearest(provider, known)}; there are: {', '.join(known) or 'none'}"
+        )
     return known[provider]
 
 
@@ -87,8 +90,9 @@ def run(story: Path, *, into: Path, rate: float = RATE, console: Console | None 
 
     Raises:
         StoryBroken: a step did not do what the story says.
+        UserError: *rate* or *into* will not do.
     """
-    into.mkdir(parents=True, exist_ok=True)
+    _prepare(into, rate)
     # One slot, so that there is a queue to watch.
     with running(Settings(providers=(story.parent.name,), port=0, rate=rate, slots=1)) as server:
         teller = _Teller(story, server.url, into, console or Console())
@@ -103,6 +107,7 @@ def run_together(
 
     Raises:
         StoryBroken: a step of one did not do what its story says.
+        UserError: *rate* or *into* will not do.
     """
     console = console or Console()
     console.print("[bold]The same on every provider, side by side[/bold]")
@@ -114,12 +119,28 @@ def run_together(
         tellers = []
         for name, file in stories.items():
             folder = into / name
-            folder.mkdir(parents=True, exist_ok=True)
+            _prepare(folder, rate)
             url = server.url if len(stories) == 1 else f"{server.url}/{name}"
             tellers.append(_Teller(file, url, folder, silent, bars=bars, label=f"{name}: "))
         asyncio.run(_tell_all(tellers))
     count = sum(len(teller.files) for teller in tellers)
     console.print(f"Everything went as documented; {count} files are in {into.resolve()}", soft_wrap=True)
+
+
+def _client(**options: Any) -> httpx.AsyncClient:
+    # Proxy variables are not for this machine, whatever NO_PROXY says.
+    return httpx.AsyncClient(timeout=PATIENCE, trust_env=False, **options)
+
+
+def _prepare(folder: Path, rate: float) -> None:
+    if not 0 < rate < math.inf:
+        raise UserError(
+            f"clock rate {rate!r} will not do; a demo waits in real time, so it must be above 0, such as 20"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"folder {str(folder)!r} cannot be made: {error.strerror}; name another with --out") from None
 
 
 async def _tell_all(tellers: list[_Teller]) -> None:
@@ -206,7 +227,7 @@ class _Teller:
         self.console.print(f"[bold]{story['title']}[/bold] at {self.url}")
         words = (self.upload, self.put, self.send, self.watch, self.download)
         tell = {word.__name__: word for word in words}
-        async with httpx.AsyncClient(base_url=self.url, headers=story["headers"], timeout=PATIENCE) as self.client:
+        async with _client(base_url=self.url, headers=story["headers"]) as self.client:
             for number, step in enumerate(story["steps"], 1):
                 self.console.print(f"[cyan]{number:>2}[/cyan] {step['say']}")
                 try:
@@ -231,7 +252,7 @@ class _Teller:
         content = picture(*step["size"])
         (self.into / "uploaded.png").write_bytes(content)
         # A fresh client: a signed link carries what it needs, and the service's key is nothing for the store.
-        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        async with _client() as client:
             link = filled(step["link"], self.known)
             answer = await client.put(link, content=content, headers={"Content-Type": "image/png"})
         if not answer.is_success:
@@ -259,7 +280,7 @@ class _Teller:
         """Show each frame of one task's feed until one fits `until`."""
         path, expected = filled([feed["path"], feed["expect"]], self.about(name))
         progress, ended = 0.0, False
-        async with connect(self.url.replace("http", "ws", 1) + path) as socket:
+        async with connect(self.url.replace("http", "ws", 1) + path, proxy=None) as socket:
             async for text in socket:
                 frame = json.loads(text)
                 self.fits(expected, frame, what=f"a frame of {name!r}")
@@ -303,7 +324,7 @@ class _Teller:
 
     async def download(self, step: Mapping[str, Any]) -> None:
         # A fresh client: links are for everybody, and carry what they need.
-        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        async with _client() as client:
             answer = await client.get(filled(step["link"], self.known))
         if answer.status_code != 200:
             raise StoryBroken(f"answered {answer.status_code} instead of 200: {answer.text[:200]!r}")

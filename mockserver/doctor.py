@@ -11,15 +11,19 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Literal
 
-from mockserver import data
+from jsonschema import Draft202012Validator
+
+from mockserver import data, options
 from mockserver.errors import MockServerError
 from mockserver.provider import load
-from mockserver.settings import DEFAULT_PORT
+from mockserver.provider.model import Provider
+from mockserver.settings import DEFAULT_PORT, Settings
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 OPTIONAL = {
@@ -44,10 +48,33 @@ class Finding:
 
 
 def examine(
-    *, host: str = "127.0.0.1", port: int = DEFAULT_PORT, environ: Mapping[str, str] = os.environ
+    *,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    providers: Sequence[str] = (),
+    keys: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
 ) -> list[Finding]:
-    """Return the findings of all checks: installation, folders, port, proxies, clock."""
-    return [*_installed(), *_folders(), _port(host, port), *_proxies(environ), *_clock(host, port)]
+    """Return the findings of all checks: installation, folders, settings, keys, port, proxies, clock.
+
+    Args:
+        providers: whom *keys* are meant for; empty for all.
+        keys: API keys of the user's client; those in the environment are looked at anyway. None is ever shown.
+        folder: where the user works: its pyproject.toml may hold settings; None for the current one.
+
+    Raises:
+        UserError: there is no provider of such a name.
+    """
+    found = list(_installed())
+    loaded: dict[str, Provider] = {}
+    found += _folders(loaded)
+    for name in providers:
+        data.provider(data.schemas(), name)
+    settings, told = _settings(folder or Path.cwd())
+    found += told
+    found += _keys({name: loaded[name] for name in providers or loaded if name in loaded}, keys, environ, settings)
+    return [*found, _port(host, port), *_proxies(environ), *_clock(host, port)]
 
 
 def _installed() -> Iterator[Finding]:
@@ -61,7 +88,8 @@ def _installed() -> Iterator[Finding]:
             yield Finding(name, "note", "not installed", f"only needed for {purpose}")
 
 
-def _folders() -> Iterator[Finding]:
+def _folders(loaded: dict[str, Provider]) -> Iterator[Finding]:
+    """Load every provider's folder, and keep in *loaded* those that will do."""
     try:
         folders = data.providers(data.schemas())
     except MockServerError as error:
@@ -69,18 +97,86 @@ def _folders() -> Iterator[Finding]:
         return
     for name, folder in folders.items():
         try:
-            provider = load(folder, name=name)
+            provider = loaded[name] = load(folder, name=name)
         except MockServerError as error:
             yield Finding(name, "wrong", str(error), f"mockserver providers check {folder}")
         else:
             yield Finding(name, "well", f"{len(provider.operations)} operations, {len(provider.variants)} variants")
 
 
+def _settings(folder: Path) -> tuple[Settings | None, list[Finding]]:
+    """Read what a server started in *folder* is told by its pyproject.toml."""
+    try:
+        table, place = options.table_above(folder)
+        if not table:
+            return None, []
+        found = options.read(table, place)
+    except MockServerError as error:
+        return None, [Finding("settings", "wrong", str(error), "mend [tool.mockserver] in pyproject.toml")]
+    return found, [Finding("settings", "well", f"{len(table)} in [tool.mockserver] of {place / 'pyproject.toml'}")]
+
+
+def _keys(
+    providers: Mapping[str, Provider], keys: Sequence[str], environ: Mapping[str, str], settings: Settings | None
+) -> Iterator[Finding]:
+    """Look at the form of the keys a client would send; which keys a server takes is asked of its settings."""
+    only = {*settings.api_keys, *(entry["key"] for entry in settings.accounts)} if settings is not None else set()
+    looked = False
+    for name, provider in providers.items():
+        variable = f"{name.upper()}_API_KEY"
+        given = [("--api-key", key) for key in keys]
+        given += [(variable, environ[variable])] if environ.get(variable) else []
+        for source, key in given:
+            looked = True
+            yield _key(provider, source, key, only)
+    if not looked:
+        samples = [f"{name} {sample}" for name, one in providers.items() if (sample := _sample(one))]
+        yield Finding(
+            "keys",
+            "note" if only else "well",
+            f"only the {len(only)} of the settings are taken" if only else "any of the right form is taken",
+            f"such as: {', '.join(samples)}" if samples and not only else "",
+        )
+
+
+def _key(provider: Provider, source: str, key: str, only: set[str]) -> Finding:
+    forms = [scheme.get("x-key", True) for scheme in provider.security_schemes.values()]
+    what = f"{source} for {provider.name}"
+    if key != key.strip():
+        return Finding("keys", "wrong", f"{what} has blanks around it", "set it again without them")
+    if forms and not any(Draft202012Validator(form).is_valid(key) for form in forms):
+        wanted = " or ".join(dict.fromkeys(_form(form) for form in forms if isinstance(form, Mapping)))
+        sample = _sample(provider)
+        remedy = f"use an invented one{f', such as {sample}' if sample else ''}"
+        return Finding("keys", "wrong", f"{what} has not the form the provider asks: {wanted}", remedy)
+    if only and key not in only:
+        remedy = "name it with --api-key, or send one of those"
+        return Finding("keys", "wrong", f"{what} is none of the {len(only)} keys of the settings", remedy)
+    return Finding("keys", "well", f"{what} has the form the provider asks")
+
+
+def _form(schema: Mapping[str, Any]) -> str:
+    words = {name: value for name, value in schema.items() if name not in ("type", "examples")}
+    return ", ".join(f"{name} {value}" for name, value in words.items()) or "any text"
+
+
+def _sample(provider: Provider) -> str | None:
+    schemes = provider.security_schemes.values()
+    examples = [one for scheme in schemes for one in dict(scheme.get("x-key") or {}).get("examples", ())]
+    return str(examples[0]) if examples else None
+
+
 def _port(host: str, port: int) -> Finding:
-    with socket.socket() as tried:
+    if port == 0:
+        return Finding("port", "well", f"a free one of {host} would be taken")
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError as error:
+        return Finding("port", "wrong", f"the host {host} is not known here: {error.strerror}", "try --host 127.0.0.1")
+    with socket.socket(family) as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind((host, port))
+            tried.bind(address)
         except OSError as error:
             if _ask(host, port, "ready").get("ready"):
                 return Finding(

@@ -6,7 +6,7 @@ what was found and what would be right, and no way in shows a traceback for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
@@ -20,6 +20,14 @@ class SchemaFolderError(MockServerError):
     def __init__(self, file: str, pointer: str, problem: str) -> None:
         super().__init__(f"{file} at {pointer or '/'}: {problem}")
         self.file, self.pointer, self.problem = file, pointer, problem
+
+
+def nearest(found: str, known: Collection[str]) -> str:
+    """Return a hint at the names nearest to *found*, for the end of a refusal; empty where none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(found, list(known), 3, 0.5)
+    return f"; near: {', '.join(near)}" if near else ""
 
 
 class UserError(MockServerError):

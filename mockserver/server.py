@@ -134,6 +134,7 @@ class _Server(uvicorn.Server):
         heard: Heard | None = None,
     ) -> None:
         self.app = create_app(settings)
+        self.app.emulator.offer.check()  # what will not do is told now, not to the first client that needs it
         super().__init__(_config(self.app))
         self.tls_environment: dict[str, str] = {}
         self._folder = ExitStack()

@@ -97,9 +97,10 @@ class Settings:
             url = urlsplit(self.public_url)
             plain = url.scheme in {"http", "https"} and url.hostname and not url.query and not url.fragment
             _require(bool(plain), "public URL", self.public_url, "of the form http://HOST:PORT")
-        known = data.providers(self.schemas_dir)
+        for key in self.api_keys:
+            _require(bool(key.strip()), "API key", key, "a text that is not empty")
         for name in (*self.providers, *self.variants):
-            _require(name in known, "provider", name, f"one of {', '.join(known)}")
+            data.provider(self.schemas_dir, name)
 
     def folders(self) -> dict[str, Path]:
         """Return the folders of the providers to serve, by name."""

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "console": {*BASE, "provider", "world"},
     "portrait": {*BASE, "provider"},
     "log": {"exchange", "web"},
-    "doctor": {*BASE, "settings", "provider"},
+    "doctor": {*BASE, "options", "settings", "provider"},
     "server": {*BASE, "settings", "web", "virtual_time", "tls"},
     "demo": {*BASE, "settings", "server"},
     "client": {*BASE, "settings", "server", "virtual_time", "inprocess", "interception"},

@@ -61,7 +61,10 @@ def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        pytest.param(["serve", "nobody"], "provider 'nobody' .* one of .*genstudio", id="unknown provider"),
+        pytest.param(["serve", "nobody"], "no provider 'nobody'; known: .*genstudio", id="unknown provider"),
+        pytest.param(["serve", "genstdio"], "no provider 'genstdio'; near: genstudio.*", id="misspelt provider"),
+        pytest.param(["providers", "show", "genstdio"], "near: genstudio.*", id="misspelt provider shown"),
+        pytest.param(["serve", "--api-key", " "], "API key ' ' .* not empty", id="no key"),
         pytest.param(["serve", "--port", "70000"], "port 70000 .* 0 .* to 65535", id="port too high"),
         pytest.param(["serve", "--clock", "-1"], "clock rate -1.0 .* 0 .by hand.", id="clock backwards"),
         pytest.param(["serve", "--start", "soon"], "start 'soon' .* 2025-06-01T12:00:00Z", id="no moment"),
@@ -69,12 +72,16 @@ def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
         pytest.param(
             ["serve", "--variant", "x=y"], "variant 'x=y' .* PROVIDER.NAME=VALUE", id="variant without provider"
         ),
-        pytest.param(["serve", "--variant", "nobody.x=y"], "provider 'nobody' .* one of", id="variant of nobody"),
+        pytest.param(["serve", "--variant", "nobody.x=y"], "no provider 'nobody'; known: .*", id="variant of nobody"),
         pytest.param(["serve", "--public-url", "example.org"], "public URL 'example.org' .* http://HOST", id="no URL"),
         pytest.param(
             ["serve", "--host", "no.such.host.invalid"], "host 'no.such.host.invalid' .* 127.0.0.1", id="host"
         ),
         pytest.param(["demo", "nobody"], "no demo of 'nobody'", id="demo of nobody"),
+        pytest.param(["demo", "genstudo"], "no demo of 'genstudo'; near: genstudio", id="misspelt demo"),
+        pytest.param(["demo", "--clock", "0"], "clock rate 0.0 .* above 0", id="demo by hand"),
+        pytest.param(["demo", "--out", f"{__file__}/x"], "folder .* cannot be made.*--out", id="no folder for a demo"),
+        pytest.param(["doctor", "nobody"], "no provider 'nobody'", id="doctor of nobody"),
     ],
 )
 def test_a_mistake_is_told_in_one_line_with_its_remedy(
@@ -138,6 +145,63 @@ def test_a_wrong_accounts_file_names_file_and_place(
     assert re.fullmatch(f"error: accounts file '{re.escape(str(file))}'.*{told}.*\n", err)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        pytest.param("mine.yaml", "rules: [", "line 1, column 9: .*", id="no YAML"),
+        pytest.param("mine.yaml", "rule: []", "at /rule: .*; near: rules", id="unknown word"),
+        pytest.param(
+            "mine.yaml",
+            "rules: [{when: {verb: submt}, answer: {status: 502}}]",
+            "at /rules/0/when/verb: is 'submt'; near: submit; known: .*",
+            id="unknown verb",
+        ),
+        pytest.param("mine.json", "{", "is not JSON: .*", id="no JSON"),
+        pytest.param("mine.yaml", b"\xff\xfe", "is not UTF-8: .*", id="no text"),
+    ],
+)
+def test_a_wrong_scenario_file_is_told_by_its_path(
+    name: str, content: str | bytes, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    for arguments in (["scenarios", str(file)], ["serve", "--scenario", str(file), "--port", "0"]):
+        status, out, err = run(capsys, *arguments)
+
+        assert (status, out) == (1, "")
+        assert re.fullmatch(f"error: scenario '{re.escape(str(file))}'.*{told}\n", err), err
+
+
+@pytest.mark.parametrize("option", ["--workflows", "--nodes", "--models"])
+def test_files_of_ones_own_are_read_before_anybody_needs_them(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text("{{")
+
+    status, out, err = run(capsys, "serve", option, str(tmp_path if option == "--workflows" else file), "--port", "0")
+
+    assert (status, out) == (1, "")
+    assert re.fullmatch(f"error: {re.escape(str(file))} is not JSON: .*\n", err)
+
+
+@pytest.mark.parametrize(
+    "path", [[], *([name] for name in cli.commands.commands), ["providers", "show"], ["providers", "check"]], ids=str
+)
+def test_every_help_is_whole_sentences_and_shows_examples(path: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, *path, "--help")
+
+    assert (status, err) == (0, "")
+    assert "..." not in out.partition("Commands:")[2], "no description is cut short"
+    assert len(path) > 1 or re.search(r"^ +(mockserver \w+|bash: )", out, re.M)
+
+
+def test_what_is_piped_has_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["scenarios"], ["providers"], ["doctor", "--port", "0"]):
+        assert "\x1b" not in run(capsys, *arguments)[1]
+
+
 def test_providers_are_listed_with_their_real_hosts(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(capsys, "providers")
 
@@ -165,7 +229,7 @@ def test_checking_a_broken_folder_names_file_pointer_and_fault(
     status, out, err = run(capsys, "providers", "check", str(folder))
 
     assert (status, out) == (1, "")
-    assert re.fullmatch(r"error: openapi\.json at /paths/.*/post/x-does: .*'sumbit'.*submit.*\n", err)
+    assert re.fullmatch(r"error: .*/broken/openapi\.json at /paths/.*/post/x-does: .*'sumbit'.*submit.*\n", err)
 
 
 def test_the_parameters_of_a_workflow_are_printed_with_their_ranges(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -55,6 +56,44 @@ def test_an_emulator_that_runs_already_is_recognised() -> None:
 )
 def test_a_proxy_that_would_take_local_calls_is_told(environ: dict[str, str], verdict: str) -> None:
     assert verdicts(environ=environ)["proxy"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        pytest.param({"environ": {"GENSTUDIO_API_KEY": "abc-123"}}, "wrong", id="of another form"),
+        pytest.param({"environ": {"GENSTUDIO_API_KEY": "sk-abc-123"}}, "well", id="of the right form"),
+        pytest.param({"environ": {"GENSTUDIO_API_KEY": "sk-abc-123\n"}}, "wrong", id="with a line end"),
+        pytest.param({"keys": ["abc-123"], "providers": ["genstudio"]}, "wrong", id="named, of another form"),
+        pytest.param({"keys": ["abc-123"], "providers": ["gpugeek"]}, "well", id="named, any will do"),
+        pytest.param({}, "well", id="none"),
+    ],
+)
+def test_the_form_of_a_key_is_looked_at_and_the_key_not_shown(options: dict[str, Any], told: str) -> None:
+    found = [one for one in examine(**{"environ": {}, "port": 0, **options}) if one.what == "keys"]
+
+    assert [one.verdict for one in found] == [told]
+    assert "abc-123" not in json.dumps([one.as_json() for one in found])
+
+
+def test_a_key_that_the_settings_do_not_name_is_told(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.mockserver]\napi-key = ["sk-mine"]\n')
+
+    found = {
+        key: [one.verdict for one in examine(environ={"GENSTUDIO_API_KEY": key}, port=0, folder=tmp_path)
+              if one.what in ("settings", "keys")]
+        for key in ("sk-mine", "sk-other")
+    }  # fmt: skip
+
+    assert found == {"sk-mine": ["well", "well"], "sk-other": ["well", "wrong"]}
+
+
+def test_settings_that_will_not_do_are_told(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.mockserver]\nclok = 0\n")
+
+    (found,) = [one for one in examine(environ={}, port=0, folder=tmp_path) if one.what == "settings"]
+
+    assert (found.verdict, "clok" in found.says) == ("wrong", True)
 
 
 def test_doctor_prints_json_for_machines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,11 +12,10 @@ from typing import Any
 import jsonschema_rs
 
 from mockserver import data
-from mockserver.errors import SchemaFolderError
+from mockserver.errors import SchemaFolderError, nearest
 from mockserver.provider.documents import Documents, Located, escape, read_json, walk
 from mockserver.provider.machines import BESIDE_KINDS
 from mockserver.provider.model import Variant
-from mockserver.provider.values import nearest
 
 SOURCED_COMPONENTS = ("schemas", "responses", "parameters", "securitySchemes", "headers")
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from mockserver.errors import nearest
 from mockserver.provider import values
 from mockserver.provider.documents import Documents, Located
 from mockserver.provider.drawing import Drawer, check_events
@@ -151,7 +152,7 @@ class Compiler:
             raise body.error(f"has no x-does; a verb is needed: {', '.join(VERBS)}")
         (name, options), *more = [(does, Located())] if isinstance(does, str) else list(does.items())
         if more or name not in VERBS:
-            near = "" if more else values.nearest(name, VERBS)
+            near = "" if more else nearest(name, VERBS)
             raise body.error(f"is {does!r}; one verb is needed{near}; known: {', '.join(VERBS)}", "x-does")
         for option in options:
             if option not in VERBS[name]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from mockserver.errors import nearest
 from mockserver.provider import conditions, notation
 from mockserver.provider.documents import Documents, Located
 from mockserver.provider.model import NOTHING, Draw, Test
@@ -31,7 +32,6 @@ from mockserver.provider.values import (
     getter,
     is_plain,
     is_template,
-    nearest,
     text,
 )
 from mockserver.provider.vocabulary import COLLECTIONS, EVENTS, SEEN_STATES

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from mockserver.errors import nearest
 from mockserver.provider import conditions, values
 from mockserver.provider.documents import Located
 from mockserver.provider.machines import compile_text
 from mockserver.provider.model import Refusal, Test
-from mockserver.provider.values import Names, nearest
+from mockserver.provider.values import Names
 from mockserver.provider.vocabulary import CONDITIONS, FAILURES, KIND_CONDITIONS
 
 SECTIONS = ("refusals", "failures", "problems")

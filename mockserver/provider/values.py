@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
+from mockserver.errors import nearest
 from mockserver.provider.scope import Scope
 from mockserver.provider.vocabulary import CONDITIONS, FILTERS, FINDINGS, FRESH, THING_VALUES, VALUES, Value
 
@@ -431,11 +432,3 @@ _FILTERS: dict[str, Callable[[Any], str]] = {
     "flat": lambda value: re.sub(r"[\r\n]+", "", str(value)),
     "and": _and,
 }
-
-
-def nearest(found: str, known: Collection[str]) -> str:
-    """Return a hint at the names nearest to *found*, for the end of a refusal; empty where none is near."""
-    import difflib
-
-    near = difflib.get_close_matches(found, list(known), 3, 0.5)
-    return f"; near: {', '.join(near)}" if near else ""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mockserver.errors import UserError
+from mockserver.errors import UserError, nearest
 from mockserver.provider.documents import Located, merge_patch
 from mockserver.provider.model import Reading, Variant
-from mockserver.provider.values import nearest
 
 
 def variants_of(file: Located | None, plain: Mapping[str, Any]) -> dict[str, Variant]:

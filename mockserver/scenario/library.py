@@ -6,8 +6,7 @@ import functools
 from pathlib import Path
 
 from mockserver import data
-from mockserver.errors import UserError
-from mockserver.provider.values import nearest
+from mockserver.errors import UserError, nearest
 from mockserver.scenario.model import Scenario
 from mockserver.scenario.reading import ENDINGS, read
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from mockserver.errors import nearest
 from mockserver.provider.model import Provider
-from mockserver.provider.values import nearest
 from mockserver.provider.vocabulary import VALUES
 from mockserver.scenario import errors, patching
 from mockserver.scenario.model import AnswerAction, PatchAction, Rule, Scenario, TaskAction

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mockserver import data
-from mockserver.errors import UserError
+from mockserver.errors import UserError, nearest
 from mockserver.provider import conditions
 from mockserver.provider.documents import escape
 from mockserver.provider.model import Json
-from mockserver.provider.values import nearest
 from mockserver.scenario.model import (
     UNSET,
     Action,
@@ -65,6 +64,8 @@ def read(file: Path) -> Scenario:
     """
     try:
         return parse(file.read_bytes(), file.stem, json_only=file.suffix == ".json")
+    except ScenarioError as error:
+        raise ScenarioError(str(file), error.pointer, error.problem) from None
     except OSError as error:
         raise ScenarioError(str(file), "", f"cannot be read: {error.strerror}") from None
 
@@ -163,9 +164,7 @@ def _told(error: ValidationError) -> tuple[str, str]:
         found = [word for word in ACTIONS if word in entry]
         said = f"has {' and '.join(found)}" if found else "says not what to do"
         return _pointer(path), f"{said}; a rule needs exactly one of {', '.join(ACTIONS)}"
-    from jsonschema.exceptions import best_match
-
-    error = best_match([error]) or error
+    error = _nearest(error)
     rule: Any = error.validator_value
     path = list(error.absolute_path)
     if error.validator == "additionalProperties":
@@ -181,6 +180,18 @@ def _told(error: ValidationError) -> tuple[str, str]:
         near = nearest(str(error.instance), known)
         return _pointer(path), f"is {error.instance!r}{near}; known: {', '.join(known)}"
     return _pointer(path), error.message
+
+
+def _nearest(error: ValidationError) -> ValidationError:
+    """Return the error a person would name: of several forms that of the one with the right type."""
+    from jsonschema.exceptions import best_match
+
+    while error.context and error.validator in ("anyOf", "oneOf"):
+        fitting = [one for one in error.context if not (one.validator == "type" and len(one.path) == 0)]
+        error = best_match(fitting) or best_match([error]) or error
+        if not fitting:
+            break
+    return best_match([error]) or error
 
 
 def _odd(value: Json, pointer: str = "") -> Iterator[tuple[str, str]]:

@@ -48,7 +48,9 @@ def read_yaml(text: str) -> Json:
     try:
         return yaml.load(text, Loader=_Loader)  # a SafeLoader that reads less
     except yaml.YAMLError as error:
-        raise Unreadable(f"is not YAML: {' '.join(str(error).split())}") from None
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise Unreadable(f"is not YAML{place}: {problem or ' '.join(str(error).split())}") from None
     except ValueError as error:  # a number of more digits than are read
         raise Unreadable(f"cannot be read: {error}") from None
     except RecursionError:

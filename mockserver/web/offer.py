@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mockserver import data
+from mockserver.errors import SchemaFolderError
 from mockserver.provider import load
 from mockserver.provider.model import Provider
 from mockserver.scenario import Setting, library
@@ -49,7 +50,10 @@ class Offer:
         self.signing_secrets = {key: entry["secret"] for key, entry in self.accounts.items() if "secret" in entry}
         self.served: dict[str, Served] = {}
         for name, folder in settings.folders().items():
-            provider = load(folder, name=name, readings=settings.variants.get(name, {}))
+            try:
+                provider = load(folder, name=name, readings=settings.variants.get(name, {}))
+            except SchemaFolderError as error:
+                raise SchemaFolderError(str(folder / error.file), error.pointer, error.problem) from None
             self.served[name] = self._serve(provider)
         self.only = next(iter(self.served.values())) if len(self.served) == 1 else None
         self.by_host: dict[str, tuple[Served, bool]] = {}
@@ -71,6 +75,8 @@ class Offer:
     def check(self) -> None:
         """Read now what is else read at its first use; raise `UserError` where it will not do."""
         _ = self.hosting.own
+        if self.settings.nodes or self.settings.models:
+            _ = self.hosting.catalogue
 
     def _serve(self, provider: Provider) -> Served:
         kind = provider.machine.kinds.get("file")

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from mockserver.errors import UserError
+from mockserver.errors import UserError, nearest
 from mockserver.exchange import Exchange
 from mockserver.provider import conditions
-from mockserver.provider.values import nearest
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator

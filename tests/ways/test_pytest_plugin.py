@@ -186,7 +186,7 @@ def test_a_server_that_cannot_start_says_why_once_and_plainly(pytester: pytest.P
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--mockserver", "providers=nobody")
 
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["the emulator cannot be used: provider 'nobody' will not do; *"])
+    result.stdout.fnmatch_lines(["the emulator cannot be used: there is no provider 'nobody'; *"])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

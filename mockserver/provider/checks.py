@@ -231,9 +231,9 @@ def _targets(state: Mapping[str, Any]) -> set[str]:
 
 
 def _leaves(patch: Mapping[str, Any], keys: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the places a patch changes. A new entry of errors.json is one, and so is a value of the wire."""
+    """Yield the places a patch changes. New entries of errors.json, values of the wire and classes count as one."""
     for key, member in patch.items():
-        if isinstance(member, Mapping) and member and "when" not in member and key not in DATA[:2]:
+        if isinstance(member, Mapping) and member and "when" not in member and key not in (*DATA[:2], "classes"):
             yield from _leaves(member, (*keys, key))
         else:
             yield (*keys, key)
@@ -245,8 +245,10 @@ def _reach(document: Any, keys: tuple[str, ...], file: str, where: str) -> None:
     for key in keys[:-1]:
         pointer += f"/{escape(key)}"
         if not isinstance(place, Mapping) or key not in place:
-            if isinstance(place, Mapping) and pointer.endswith(f"/properties/{escape(key)}"):
-                return  # a member more
+            if isinstance(place, Mapping) and pointer.endswith(
+                (f"/properties/{escape(key)}", f"/headers/{escape(key)}")
+            ):
+                return  # a member or a header more
             hint = nearest(key, place) if isinstance(place, Mapping) else ""
             raise SchemaFolderError("variants.json", where, f"changes {pointer} of {file}, where nothing stands{hint}")
         place = place[key]

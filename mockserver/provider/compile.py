@@ -222,10 +222,13 @@ class Compiler:
             if schema is None:
                 raise body.error("has no schema")
             bytes_of = bytes_value(self.documents.flat(schema))
+            guard = when
+            if bytes_of is not None and "x-when" in schema:
+                guard = self.drawer.test(schema["x-when"], schema, "x-when", of)
             found.append(
                 Response(
                     status,
-                    when,
+                    guard,
                     tuple(headers),
                     media,
                     self.drawer.compile(schema, at_hand=of) if bytes_of is None else None,

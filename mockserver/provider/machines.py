@@ -14,7 +14,7 @@ from mockserver.provider.model import Delay, Kind, LogLine, Machine, Present, Qu
 from mockserver.provider.values import Names
 from mockserver.provider.vocabulary import NODE_STATES, SEEN_STATES, TRIGGERS
 
-BESIDE_KINDS = ("delays", "call", "$schema")
+BESIDE_KINDS = ("delays", "call", "classes", "$schema")
 """Members of machine.json that are no kinds."""
 ALWAYS = ("account", "workflow")
 """Kinds that every provider has, whether its machine.json says more of them or not."""
@@ -58,7 +58,8 @@ def compile_machine(file: Located, names: Names) -> Machine:
         delays[name] = Delay(float(low), float(high))
     kinds = {name: _kind(name, entry, names) for name, entry in file.items() if name not in BESIDE_KINDS}
     call = file.get("call")
-    return Machine(kinds, delays, compile_text(call["id"], call, "id", names) if call else None)
+    call_id = compile_text(call["id"], call, "id", names) if call else None
+    return Machine(kinds, delays, call_id, file.get("classes", {}))
 
 
 def compile_text(source: Any, where: Located, key: str, names: Names) -> Text:

@@ -272,6 +272,8 @@ class Machine:
     kinds: Mapping[str, Kind]
     delays: Mapping[str, Delay]
     call_id: Text | None
+    classes: Mapping[str, Json] = field(default_factory=dict)
+    """JSON Merge Patch for the node catalogue that the provider has."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mockserver.errors import UserError, nearest
@@ -48,4 +48,27 @@ def apply(files: Mapping[str, Any], variants: Mapping[str, Variant], chosen: Map
     for name, reading in chosen.items():
         for file, patch in variants[name].readings[reading].patch.items():
             patched[file] = merge_patch(patched[file], patch)
+    gone = _operations(files["openapi.json"]) - _operations(patched["openapi.json"])
+    if gone:
+        # Refusals speak of the operations of all readings.
+        patched["errors.json"] = {**patched["errors.json"], "refusals": dict(_without(gone, patched["errors.json"]))}
     return patched
+
+
+def _operations(api: Mapping[str, Any]) -> set[Any]:
+    items = [item for item in api.get("paths", {}).values() if isinstance(item, Mapping)]
+    return {
+        one["operationId"]
+        for item in items
+        for one in item.values()
+        if isinstance(one, Mapping) and "operationId" in one
+    }
+
+
+def _without(gone: set[Any], errors: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, entry in errors.get("refusals", {}).items():
+        named = entry.get("on") if isinstance(entry, Mapping) else None
+        if not isinstance(named, list):
+            yield name, entry
+        elif left := [place for place in named if place not in gone]:
+            yield name, {**entry, "on": left}

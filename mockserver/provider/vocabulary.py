@@ -106,6 +106,7 @@ VALUES = _table(
     "file.width count",
     "file.height count",
     "file.size count",
+    "file.digest text",
     "file.bytes bytes",
     "file.created moment !",
     "file.given text",

@@ -106,8 +106,7 @@ async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[
     marks: Marks | None = None
     body = b""
     try:
-        if provider.wire.get("origin") == "same":
-            check_origin(head.headers)
+        check_origin(provider.wire, head.headers)
         if head.method == "OPTIONS" and "origin" in provider.wire:
             return Done(Answer(200, [], b""), None, now)
         operation, parameters = _route(router.find(place.path, place.raw), head, place)
@@ -398,7 +397,8 @@ async def _held(place: Place, operation: Operation, outcome: Outcome, scope: Sco
 
 async def _shown(place: Place, operation: Operation, outcome: Outcome, scope: Scope, head: Head) -> Done:
     tasks = tuple(task.id for task in outcome.tasks) if outcome.tasks else ((outcome.task.id,) if outcome.task else ())
-    shown = next((one for one in operation.responses if one.bytes_of is not None), None)
+    holding = [one for one in operation.responses if one.bytes_of is not None]
+    shown = next((one for one in holding if one.when is None or one.when(scope)), None)
     if shown is None:
         drawn = answering.success(operation.responses, scope)
         return Done(drawn, operation.id, scope.at, tasks=tasks)
@@ -408,6 +408,8 @@ async def _shown(place: Place, operation: Operation, outcome: Outcome, scope: Sc
     preview, channel = outcome.shown
     if preview is not None or channel in ("rgb", "a"):
         from mockserver.storage import images
+    if shown.media is not None and "*" not in shown.media:
+        media = shown.media
     if preview is not None:
         content, media = images.preview(content, preview)
     elif channel in ("rgb", "a"):

@@ -135,15 +135,21 @@ def scheme_of(scheme: Mapping[str, Any]) -> str:
     return named if isinstance(named, str) else str(next(iter(named)))
 
 
-def check_origin(headers: Mapping[str, str]) -> None:
+def check_origin(wire: Mapping[str, Any], headers: Mapping[str, str]) -> None:
     """Refuse pages of other sites, as ComfyUI does where it stands at an address of this machine.
+
+    Args:
+        wire: the provider's habits; `origin` says whether to refuse, and whether the browser's word for it counts.
 
     Raises:
         Refused: `origin-refused`.
 
     Source: ComfyUI's `create_origin_only_middleware`.
     """
-    if headers.get("sec-fetch-site") == "cross-site":
+    habit = wire.get("origin")
+    if habit not in ("same", "host"):
+        return
+    if habit == "same" and headers.get("sec-fetch-site") == "cross-site":
         raise Refused("origin-refused")
     host, origin = headers.get("host", "").lower(), urlsplit(headers.get("origin", "")).netloc.lower()
     if not host or not origin or not _is_loopback(urlsplit(f"//{host}").hostname or ""):

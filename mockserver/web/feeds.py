@@ -55,8 +55,7 @@ async def follow(place: Place, channel: Channel, head: Head, receive: Receive, s
     provider = place.served.provider
     call = service.call(channel.name)
     try:
-        if provider.wire.get("origin") == "same":
-            check_origin(head.headers)
+        check_origin(provider.wire, head.headers)
         request = Request("GET", {}, head.query, head.headers, NOTHING)
         violations = channel.violations(request)
         if violations:

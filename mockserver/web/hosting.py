@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from mockserver import data
@@ -44,10 +44,19 @@ class Hosting:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._own_catalogues: dict[str, Catalogue] = {}
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:
         return catalogues.load(nodes=self.settings.nodes, models=self.settings.models)
+
+    def catalogue_of(self, provider: Provider) -> Catalogue:
+        """Return the node catalogue that a provider has: ours, where its machine.json says nothing else."""
+        if not provider.machine.classes:
+            return self.catalogue
+        if provider.name not in self._own_catalogues:
+            self._own_catalogues[provider.name] = self.catalogue.changed(provider.machine.classes)
+        return self._own_catalogues[provider.name]
 
     @functools.cached_property
     def samples(self) -> Mapping[str, Workflow]:
@@ -70,7 +79,7 @@ class Hosting:
         self, provider: Provider, graph: Any, targets: Sequence[str] | None, found: GraphCheck | None = None
     ) -> dict[str, Any] | None:
         """Return why ComfyUI would not run a whole graph, as facts for the texts of errors.json; None if it would."""
-        found = check(graph, self.catalogue, targets=targets) if found is None else found
+        found = check(graph, self.catalogue_of(provider), targets=targets) if found is None else found
         if found.problem is None:
             return None
         findings = [*found.at_outputs, *(finding for node in found.nodes for finding in node.findings)]
@@ -109,7 +118,7 @@ class Hosting:
             ]
         inputs = _Inputs(provider, service)
         cache = provider.machine.kinds["task"].options.get("cache")
-        kept = _Kept(self.catalogue, inputs, cache) if cache is not None else None
+        kept = _Kept(self.catalogue_of(provider), inputs, cache) if cache is not None else None
         lists = catalogues.models(self.settings.models) if self.settings.models else {}
         for name, kind in provider.machine.kinds.items():
             if lists and kind.options.get("lists") == "models":
@@ -123,7 +132,7 @@ class Hosting:
             outlook=_outlook(self, provider),
             resolve_input=inputs.resolve,
             readable=inputs.readable,
-            catalogue=_Shown(self.catalogue, service).classes,
+            catalogue=_Shown(self.catalogue_of(provider), service).classes,
             locate=inputs.locate,
             recall=None if kept is None else kept.recall,
             remember=None if kept is None else kept.remember,
@@ -167,8 +176,8 @@ class _Planning:
 
     def _checked(self, order: Order) -> Work:
         """Plan a whole graph as ComfyUI does: what may run of it, with its literals coerced."""
-        catalogue, files = self.hosting.catalogue, self.inputs.names
-        found = check(order.graph, catalogue, targets=order.targets, files=files)
+        catalogue, files = self.hosting.catalogue_of(self.provider), self.inputs.names
+        found = check(order.graph, catalogue, targets=order.targets, files=files, lenient=order.lenient)
         problem = self.hosting.problem_of(self.provider, order.graph, order.targets, found)
         if problem is not None:
             raise Refused("workflow-invalid", problem)
@@ -178,11 +187,12 @@ class _Planning:
         return replace(self._work(found.graph, found.outputs), check=view)
 
     def _work(self, graph: Any, targets: Sequence[str] | None) -> Work:
-        plan = plans.make_plan(graph, self.hosting.catalogue, targets=targets)
+        catalogue = self.hosting.catalogue_of(self.provider)
+        plan = plans.make_plan(graph, catalogue, targets=targets)
         images = plans.image_inputs(plan, graph)
         sizes = self.inputs.sizes(images)
         if sizes:
-            plan = plans.make_plan(graph, self.hosting.catalogue, targets=targets, sizes=sizes)
+            plan = plans.make_plan(graph, catalogue, targets=targets, sizes=sizes)
         return Work(plan, graph, targets, images)
 
     def _check_version(self, version: str | None, workflow: Workflow) -> None:
@@ -326,9 +336,13 @@ class _Shown:
 
 
 class _Kept:
-    """What runs have left of a service's nodes, by line and signature; of too many the least used go."""
+    """What runs have left of a service's nodes, by line and signature.
 
-    def __init__(self, catalogue: Catalogue, inputs: _Inputs, most: int) -> None:
+    Args:
+        most: of more nodes than these the least used go; `latest` for those alone that the latest graph has, too.
+    """
+
+    def __init__(self, catalogue: Catalogue, inputs: _Inputs, most: int | Literal["latest"]) -> None:
         self._catalogue, self._inputs, self._most = catalogue, inputs, most
         self._known: dict[str, OrderedDict[str, tuple[File, ...]]] = {}
 
@@ -339,6 +353,10 @@ class _Kept:
         if not known or not isinstance(graph, Mapping):
             return None
         signatures = self._signatures(task, graph)
+        if self._most == "latest":
+            wanted = set(signatures.values())
+            for signature in [one for one in known if one not in wanted]:
+                del known[signature]
         cached = frozenset(node.id for node in task.plan.nodes if signatures[node.id] in known)
         if not cached:
             return None
@@ -362,7 +380,7 @@ class _Kept:
             counted = any(output.extension and task.runs.counts(output.root) for output in node.outputs)
             known[signatures[node.id]] = tuple(task.runs.files_at(task, index)) if counted else ()
             known.move_to_end(signatures[node.id])
-        while len(known) > self._most:
+        while self._most != "latest" and len(known) > self._most:
             known.popitem(last=False)
 
     def forget(self, line: str) -> None:

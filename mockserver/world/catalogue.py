@@ -17,6 +17,7 @@ import orjson
 
 from mockserver import data
 from mockserver.errors import UserError
+from mockserver.provider.documents import merge_patch
 
 Json = Any
 Models = Mapping[str, Sequence[str]]
@@ -138,6 +139,10 @@ class Catalogue(Mapping[str, NodeClass]):
             if changed:
                 groups[group] = {**declared, **changed}
         return {**shown, "input": {**shown["input"], **groups}} if groups else shown
+
+    def changed(self, patch: Mapping[str, Json]) -> Catalogue:
+        """Return a catalogue in which classes are changed by a JSON Merge Patch of what `/object_info` shows."""
+        return Catalogue(merge_patch(self.document, patch))
 
     def extended(self, documents: Iterable[Mapping[str, Json]] = (), models: Models | None = None) -> Catalogue:
         """Return a catalogue with the classes of *documents* added (the last of one name wins) and *models* in place.

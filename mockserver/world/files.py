@@ -6,6 +6,7 @@ here (task, planned node, place in the batch). Names never become paths of the f
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,11 @@ class File:
     def size(self) -> int | None:
         """Bytes of an upload; None for what is drawn elsewhere."""
         return None if self.content is None else len(self.content)
+
+    @property
+    def digest(self) -> str | None:
+        """BLAKE2b of an upload's bytes, 256 bits in hex."""
+        return None if self.content is None else hashlib.blake2b(self.content, digest_size=32).hexdigest()
 
     @property
     def path(self) -> str:

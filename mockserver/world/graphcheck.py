@@ -75,6 +75,7 @@ def check(
     *,
     targets: Sequence[str] | None = None,
     files: Container[str] | None = None,
+    lenient: Container[str] = (),
 ) -> GraphCheck:
     """Check *graph* as ComfyUI does when it is submitted. Never raises, whatever JSON it is given.
 
@@ -82,6 +83,7 @@ def check(
         graph: a graph in API format.
         targets: run only these output nodes; None for all.
         files: names the loaders of files find, as a graph writes them; None if every name is found.
+        lenient: `dependency-cycle`: graphs with a cycle pass, as before ComfyUI 0.24; their runs fail.
 
     Source: order of nodes and inputs is not defined on the real server; here it is that of the graph and the class.
     """
@@ -101,7 +103,7 @@ def check(
             return _refused(coerced, _malformed(each, problem))
     if not outputs:
         return _refused(coerced, Finding("no-outputs", None))
-    return _Check(coerced, catalogue, files).run(outputs)
+    return _Check(coerced, catalogue, files, "dependency-cycle" in lenient).run(outputs)
 
 
 def check_literal(declared: Input, value: Json) -> tuple[Json, Finding | None]:
@@ -195,8 +197,8 @@ class _Check:
     The generators are driven by `_validated`, with a stack of our own: a chain of nodes may be longer than Python's.
     """
 
-    def __init__(self, graph: dict[str, Any], catalogue: Catalogue, files: Container[str] | None) -> None:
-        self.graph, self.catalogue, self.files = graph, catalogue, files
+    def __init__(self, graph: dict[str, Any], catalogue: Catalogue, files: Container[str] | None, cycles: bool) -> None:
+        self.graph, self.catalogue, self.files, self.cycles = graph, catalogue, files, cycles
         self.results: dict[str, _Result] = {}
         self.where = "inputs"
         """Line of the original that stands where we are, for tracebacks."""
@@ -255,7 +257,7 @@ class _Check:
             else:
                 result = self.results.get(wanted)
                 if result is None and wanted in path:
-                    result = self._cycle(wanted, list(path))
+                    result = _Result(True, []) if self.cycles else self._cycle(wanted, list(path))
                 elif result is None:
                     path[wanted] = self._node_inputs(wanted)
         if problem is not None:

@@ -74,6 +74,8 @@ class PlannedNode:
     """What ComfyUI gives it besides the graph's inputs: name and what of (`PROMPT`, `EXTRA_PNGINFO`, ...)."""
     wrong: str | None = None
     """Input that has a literal where only a link will do; ComfyUI finds out when the node runs."""
+    stuck: bool = False
+    """It waits for itself: the run ends here. Source: `ExecutionList.stage_node_execution`."""
     size: Size = (0, 0)
     """Pixels of the pictures it works on; 0 where it is neither sampler nor sends any."""
 
@@ -444,6 +446,9 @@ class _Planner:
         order = [each for each in run_order(self.graph, starts, outputs, cached) if each not in cached]
         if cached:
             order[:0] = [each for each in run_order(self.graph, starts, outputs) if each in cached]
+        # Nodes in a cycle are never ready. ComfyUI blames the first that waits, which is the output.
+        stuck = next((each for each in starts if each not in order), None)
+        order += [] if stuck is None else [stuck]
         facts = [(each, self._steps(each), 0.0 if each in cached else self._cost(each)) for each in order]
         whole = math.fsum(cost for _, _, cost in facts) or 1.0
         nodes, before, spent = [], 0, 0.0
@@ -466,6 +471,7 @@ class _Planner:
                     self._pushes(each) if each in outputs else 0,
                     self.catalogue[self._class(each)].hidden_inputs if self._class(each) in self.catalogue else (),
                     self._wrong(each),
+                    each == stuck,
                     self._pictures(each)[0] if self._is_sampler(each) or self._class(each) in _PUSHING else (0, 0),
                 )
             )

@@ -37,6 +37,10 @@ _RESULTS_KEPT = 1024
 _COUNTERS_KEPT = 4096
 
 
+CYCLE = {"cause.type": "graph.DependencyCycleError", "cause.text": "Dependency cycle detected"}
+"""How ComfyUI ends a run whose nodes wait for each other. Source: `comfy_execution/graph.py`."""
+
+
 class _Leads(NamedTuple):
     """A step that cuts a run short."""
 
@@ -556,6 +560,7 @@ class Runs:
             ]
         faults += [_outside(node) for node in task.plan.nodes if any(_leaves(output) for output in node.outputs)]
         faults += [_not_a_link(node, task.graph) for node in task.plan.nodes if node.wrong is not None]
+        faults += [Fault("node-failed", CYCLE, node.id) for node in task.plan.nodes if node.stuck]
         task.images = ()
         found: list[tuple[Standing, Fault | _Leads]] = [(_place_of(fault, task), fault) for fault in faults]
         step = self._kind.states[task.state].on.get("cancel")

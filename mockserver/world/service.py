@@ -266,6 +266,7 @@ class Service:
             things=things,
             document=asked.document,
             check=asked.verb.options.get("check"),
+            lenient=asked.lenient,
             chance=self.runs.stream("prepare", number),
         )
         work = self.setup.plan(order)

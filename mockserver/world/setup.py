@@ -35,6 +35,8 @@ class Order:
     """Body of the submit, defaults filled."""
     check: str | None = None
     """Option `check` of the verb: `graph`."""
+    lenient: Sequence[str] = ()
+    """Option `lenient` of the verb: findings of the check that do not count."""
     chance: Chance
     """The task's stream for whatever preparing it draws, such as new seeds."""
 

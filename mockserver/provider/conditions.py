@@ -7,11 +7,12 @@ without a name it speaks of the state of the thing at hand. A value the world la
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jsonschema_rs
 
+from mockserver.provider.documents import escape
 from mockserver.provider.model import Test
 from mockserver.provider.scope import Scope
 from mockserver.provider.values import Get
@@ -58,17 +59,50 @@ def fits(schema: Any) -> Callable[[Any], bool]:
     if set(schema) == {"pattern"}:
         search = re.compile(schema["pattern"]).search
         return lambda value: isinstance(value, str) and search(value) is not None
-    validator = jsonschema_rs.Draft202012Validator(schema)
+    validator = jsonschema_rs.Draft202012Validator(schema, retriever=_nothing)
     return lambda value: validator.is_valid(list(value) if isinstance(value, tuple) else value)
 
 
-def flaw(schema: Any) -> tuple[Sequence[str | int], str] | None:
-    """Return where and why *schema* is no JSON Schema; None if it is one."""
-    # Imported late, as everywhere: a server that is sent nothing wrong never needs it, and it takes a tenth of a start.
-    from jsonschema import Draft202012Validator, SchemaError
+class UnfitSchema(ValueError):
+    """A user's JSON Schema that will not do; `pointer` says where in it."""
 
+    def __init__(self, pointer: str, problem: str) -> None:
+        super().__init__(f"at {pointer or '/'}: {problem}")
+        self.pointer, self.problem = pointer, problem
+
+
+def users(schema: Any) -> Callable[[Any], bool]:
+    """Compile a JSON Schema that a user wrote; raise `UnfitSchema` where it is none or refers to what is outside it."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError
+
+    if isinstance(schema, bool):
+        return lambda value: schema
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        return tuple(error.absolute_path), error.message
-    return None
+        place = "".join(f"/{escape(str(key))}" for key in error.absolute_path)
+        raise UnfitSchema(place, f"is no JSON Schema: {error.message}") from None
+    outside = _outside(schema)
+    if outside is not None:
+        raise UnfitSchema(outside, "refers outside the schema; write it out here")
+    try:
+        return fits(schema)
+    except jsonschema_rs.ValidationError as error:
+        raise UnfitSchema("", f"is no JSON Schema: {error.message}") from None
+
+
+def _outside(schema: Any, pointer: str = "") -> str | None:
+    """Return where *schema* refers to something outside itself."""
+    if isinstance(schema, Mapping):
+        for key, member in schema.items():
+            if key in ("$ref", "$dynamicRef") and isinstance(member, str) and not member.startswith("#"):
+                return f"{pointer}/{key}"
+    parts = schema.items() if isinstance(schema, Mapping) else enumerate(schema) if isinstance(schema, list) else ()
+    found = (_outside(member, f"{pointer}/{escape(str(key))}") for key, member in parts)
+    return next((place for place in found if place is not None), None)
+
+
+def _nothing(address: str) -> Any:
+    # Left to itself, the validator fetches what a reference names: from the web and from the disk.
+    raise ValueError(f"{address} is outside the schema, and nothing is fetched")

@@ -76,10 +76,10 @@ def notation(kind: str, types: tuple[str, ...], form: str | None) -> Notation | 
         return Notation(math.floor if first == "integer" and kind == "number" else same, _number)
     if kind in ("text", "state"):
         if first == "integer":
-            return Notation(_integer, _text)
-        return Notation(same, _text if "integer" in types else same)
+            return Notation(_integer, as_text)
+        return Notation(same, as_text if "integer" in types else same)
     # What a document or a fact holds may be a number or its digits; the type on the wire decides.
-    return Notation({"integer": _integer, "string": _number_text}.get(first or "", same), same)
+    return Notation({"integer": _integer, "string": as_text}.get(first or "", same), same)
 
 
 FITTING = {
@@ -168,15 +168,18 @@ def decimal_text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+def as_text(value: Any) -> Any:
+    """Write a number as its digits; whatever else as it is. `5.0` is an integer in JSON Schema, too."""
+    return decimal_text(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 def numbers_as_text(value: Any) -> Any:
     """Turn every number in a JSON value into decimal text; booleans stay."""
     if isinstance(value, dict):
         return {name: numbers_as_text(member) for name, member in value.items()}
     if isinstance(value, list):
         return [numbers_as_text(member) for member in value]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return decimal_text(value)
-    return value
+    return as_text(value)
 
 
 def single(value: float) -> float:
@@ -253,16 +256,8 @@ def same(value: Any) -> Any:
     return value
 
 
-def _text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
 def _integer(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and value.lstrip("-").isdigit() else value
-
-
-def _number_text(value: Any) -> Any:
-    return decimal_text(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return int(value) if isinstance(value, str) and re.fullmatch("-?[0-9]{1,4300}", value) else value
 
 
 def _count(value: Any) -> int:

@@ -76,7 +76,7 @@ class Reader:
         if "x-map" in schema:
             return _mapped(name, schema["x-map"])
         # Ids are texts inside, whatever the wire calls them.
-        convert = _id_text if name.endswith(".id") else self.drawer.notation(schema, name).read
+        convert = notation.as_text if name.endswith(".id") else self.drawer.notation(schema, name).read
 
         def read(value: Any, marks: Marks) -> None:
             if value is not NOTHING and value is not None and value != "":
@@ -177,7 +177,3 @@ def _all(reads: list[Read]) -> Read:
 
 def _defaulted(read: Read, default: Any) -> Read:
     return lambda value, marks: read(default if value is NOTHING or value is None else value, marks)
-
-
-def _id_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -31,7 +31,7 @@ def rehearse(provider: Provider, documents: Documents) -> None:
     for operation in provider.operations:
         if operation.verb.of == "task" and operation.verb.name in ("read", "list", "submit"):
             _rehearse_operation(provider, operation, observer)
-        _check_answered(operation)
+        _check_answered(operation, documents)
         _check_statuses(provider, operation, documents)
     for channel in provider.channels:
         _rehearse_channel(provider, channel, observer)
@@ -182,12 +182,12 @@ def _states(provider: Provider, verb: Verb) -> list[str]:
     return list(verb.options.get("in") or kind.states)
 
 
-def _check_answered(operation: Operation) -> None:
+def _check_answered(operation: Operation, documents: Documents) -> None:
     """Refuse a condition that an operation raises for certain, and that nothing answers."""
     verb = operation.verb
     lenient = verb.options.get("lenient", ())
     raised = [f"{verb.of}-{word}" for word in CERTAIN.get(verb.name, ()) if word not in lenient]
-    if operation.media:
+    if operation.media or _judges_parameters(operation, documents):
         raised.append("request-invalid")
     for condition in raised:
         if condition not in operation.refusals:
@@ -198,12 +198,29 @@ def _check_answered(operation: Operation) -> None:
             )
 
 
+def _judges_parameters(operation: Operation, documents: Documents) -> bool:
+    """Whether a client can give *operation* a parameter that breaks its schema, or leave out one that it needs."""
+    item, method = _place(operation.pointer.rpartition("/")[0], documents), operation.pointer.rpartition("/")[2]
+    for one in [*item.get("parameters", ()), *item[method].get("parameters", ())]:
+        parameter = documents.deref(one)
+        schema = documents.flat(parameter["schema"])
+        if schema.get("type") != "string" or any(word in schema for word in ("enum", "pattern", "minLength")):
+            return True
+        if parameter.get("required") and parameter["in"] != "path":
+            return True
+    return False
+
+
+def _place(pointer: str, documents: Documents) -> Any:
+    place: Any = documents["openapi.json"]
+    for key in pointer.split("/")[1:]:
+        place = place[key.replace("~1", "/").replace("~0", "~")]
+    return place
+
+
 def _check_statuses(provider: Provider, operation: Operation, documents: Documents) -> None:
     """Refuse a refusal whose status its operation does not admit."""
-    place: Any = documents["openapi.json"]
-    for key in operation.pointer.split("/")[1:]:
-        place = place[key.replace("~1", "/").replace("~0", "~")]
-    admitted = set(place.get("responses", {}))
+    admitted = set(_place(operation.pointer, documents).get("responses", {}))
     for entry in provider.errors.values():
         elsewhere = all(word in ELSEWHERE for word in entry.conditions)
         here = entry.answer is not None and not elsewhere and (entry.on is None or operation.id in entry.on)

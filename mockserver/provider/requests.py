@@ -116,9 +116,10 @@ def _parameter(parameter: Located, documents: Documents) -> Callable[[Request], 
 
 
 def _typed(value: str, types: tuple[str, ...]) -> Any:
-    if "integer" in types and re.fullmatch(r"[+-]?\d+", value):
+    # Longer texts are left as they are, which the schema refuses: Python reads no number of 4,301 digits.
+    if "integer" in types and re.fullmatch(r"[+-]?[0-9]{1,4300}", value):
         return int(value)
-    if "number" in types and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value):
+    if "number" in types and re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", value):
         return float(value)
     if "boolean" in types and value in ("true", "false"):
         return value == "true"

@@ -24,13 +24,11 @@ def find(name: str) -> Scenario:
         UserError: there is neither.
         ScenarioError: the file will not do.
     """
-    if Path(name).name == name:
-        for file in (data.fixtures() / "scenarios" / f"{name}{ending}" for ending in ENDINGS):
-            if file.is_file():
-                return _shipped(file, file.stat().st_mtime_ns)
+    known = files()
+    if name in known:
+        return _shipped(known[name], known[name].stat().st_mtime_ns)
     if Path(name).suffix in ENDINGS:
         return read(Path(name))
-    known = files()
     hint = nearest(name, known) or f"; known: {', '.join(known)}"
     raise UserError(f"there is no scenario {name!r}{hint}; or give the path of a .yaml or .json file")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +47,10 @@ MAX_BYTES = 1024 * 1024
 """A hosted graph has some ten kilobytes; a scenario of a megabyte is a mistake."""
 ACTIONS = ("task", "queue", "answer", "wire", "feed", "patch")
 ENDINGS = (".yaml", ".yml", ".json")
+
+_TOKEN = re.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD = re.compile("[\t -~\xa0-\xff]*")
+_FIELDS = "a header holds one line of Latin-1 text"
 
 
 class ScenarioError(UserError):
@@ -86,7 +91,7 @@ def parse(text: bytes | str, name: str, *, json_only: bool = False) -> Scenario:
     from mockserver.scenario import text as texts
 
     try:
-        document = texts.read_json(plain) if is_json else texts.read_yaml(plain)
+        document = texts.read_json(plain, or_yaml=not json_only) if is_json else texts.read_yaml(plain)
     except texts.Unreadable as error:
         raise ScenarioError(name, "", str(error)) from None
     return make(document, name)
@@ -269,6 +274,13 @@ def _misfits(rule: Rule, kind: str, entry: Mapping[str, Any], said: Mapping[str,
             yield "answer/facts", "facts are for the text of an 'error', which is not given"
         if do.error is None and do.status is None and not do.stale and not do.revoked and do.limit is None:
             yield "answer", "says not what to answer; give 'error' or 'status'"
+        for header, value in do.headers.items():
+            if not _TOKEN.fullmatch(header):
+                yield f"answer/headers/{escape(header)}", "is no name that a header can have"
+            if not _FIELD.fullmatch(value):
+                yield f"answer/headers/{escape(header)}", f"is {value!r}; {_FIELDS}"
+    if isinstance(do, WireAction) and do.content_type is not None and not _FIELD.fullmatch(do.content_type):
+        yield "wire/content-type", f"is {do.content_type!r}; {_FIELDS}"
     if isinstance(do, TaskAction):
         for word in ("error", "message", "facts", "node"):
             if word in entry[kind] and do.outcome not in ("fail", "out-of-memory"):
@@ -319,27 +331,10 @@ def _picks(said: Any) -> Picks:
 def _condition(said: Mapping[str, Any], word: str, name: str, pointer: str) -> Condition | None:
     if word not in said:
         return None
-    schema = said[word]
-    if isinstance(schema, bool):
-        return lambda value: schema
-    flaw = conditions.flaw(schema)
-    if flaw is not None:
-        raise ScenarioError(name, f"{pointer}/{word}{_pointer(flaw[0])}", f"is no JSON Schema: {flaw[1]}")
-    outside = _reference(schema)
-    if outside is not None:
-        raise ScenarioError(name, f"{pointer}/{word}{outside}", "refers outside the file; write it out here")
-    return conditions.fits(schema)
-
-
-def _reference(schema: Any, pointer: str = "") -> str | None:
-    """Return where *schema* refers to something outside itself."""
-    if isinstance(schema, Mapping):
-        for key, member in schema.items():
-            if key in ("$ref", "$dynamicRef") and isinstance(member, str) and not member.startswith("#"):
-                return f"{pointer}/{key}"
-    parts = schema.items() if isinstance(schema, Mapping) else enumerate(schema) if isinstance(schema, list) else ()
-    found = (_reference(member, f"{pointer}/{escape(str(key))}") for key, member in parts)
-    return next((place for place in found if place is not None), None)
+    try:
+        return conditions.users(said[word])
+    except conditions.UnfitSchema as error:
+        raise ScenarioError(name, f"{pointer}/{word}{error.pointer}", error.problem) from None
 
 
 def _moment(window: Mapping[str, Any], word: str, name: str, pointer: str) -> Moment | None:

@@ -190,6 +190,8 @@ class Script:
             for active in self._rules
             if isinstance(active.rule.do, QueueAction)
             and (active.rule.when.providers is None or family in active.rule.when.providers)
+            # A window that was over before the world began changes nothing.
+            and self._since(active.rule) < self._until(active.rule)
         ]
         turns = [Turn(self._since(rule), reshuffle=True, cause=rule.id) for rule, do in rules if do.reshuffle]
         slotted = [

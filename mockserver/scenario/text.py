@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -19,8 +20,12 @@ class Unreadable(ValueError):
     """A text is not of its form; says why."""
 
 
-def read_json(text: str) -> Json:
-    """Read JSON; raise `Unreadable` where that cannot be done, or a key stands twice."""
+def read_json(text: str, *, or_yaml: bool = False) -> Json:
+    """Read JSON; raise `Unreadable` where that cannot be done, or a key stands twice.
+
+    Args:
+        or_yaml: take YAML, which may begin with a brace too, for what is no JSON.
+    """
 
     def pairs(members: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -38,6 +43,9 @@ def read_json(text: str) -> Json:
     except Unreadable:
         raise
     except ValueError as error:  # also a number of more digits than are read
+        if or_yaml:
+            with suppress(Unreadable):
+                return read_yaml(text)
         raise Unreadable(f"is not JSON: {error}") from None
     except RecursionError:
         raise Unreadable("is nested too deep") from None

@@ -22,6 +22,8 @@ JSON_LIMIT = 16 * 1024 * 1024
 # The original ComfyUI server takes uploads of 100 MB.
 UPLOAD_LIMIT = 100 * 1024 * 1024
 MAX_FIELDS = 1000
+# Real workflows nest a dozen levels; Python, which has to draw and to quote a value, gives up at a thousand.
+DEEPEST = 500
 
 BYTES = "application/octet-stream"
 
@@ -73,17 +75,44 @@ def parse_body(operation: Operation, body: bytes, headers: Mapping[str, str]) ->
             raise Refused("body-missing", {"violation.text": "the body is missing"})
         return NOTHING
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
     except ValueError:
-        return _second_opinion(body)
+        value = _second_opinion(body)
+    if body.count(b"[") + body.count(b"{") > DEEPEST:
+        _check_depth(value)
+    return value
 
 
 def _second_opinion(body: bytes) -> Any:
-    """Take what Python's own parser takes (integers beyond 64 bits), and word the refusal as it does."""
+    """Take what Python's own parser takes (integers beyond 64 bits), and word the refusal as it does.
+
+    Half a surrogate pair, which is no text, becomes U+FFFD, as Go reads it. `NaN` and infinity are not JSON.
+    """
     try:
-        return json.loads(body)
+        value = json.loads(body, parse_constant=_no_number)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     except (ValueError, RecursionError) as error:
-        raise Refused("not-json", {"violation.text": str(error) or "nested too deeply"}) from None
+        text = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise Refused("not-json", {"violation.text": text}) from None
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise Refused("not-json", {"violation.text": f"nested more than {DEEPEST} levels deep"})
 
 
 def _multipart(body: bytes, content_type: str) -> dict[str, Any]:

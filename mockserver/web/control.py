@@ -6,6 +6,8 @@ For tests and people on this machine: it refuses cross-site browser requests and
 from __future__ import annotations
 
 import ipaddress
+import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -370,7 +372,7 @@ def _until(stage: Stage, wanted: dict[str, Any]) -> bool:
         raise UserError(f"there is no task {until['task']!r}")
     runs, state = found[0], until.get("state")
     states = runs.kind.states
-    if state is not None and state not in states:
+    if state is not None and (not isinstance(state, str) or state not in states):
         raise UserError(f"state is {state!r}, which no task has; known: {', '.join(states)}")
 
     def holds() -> bool:
@@ -423,7 +425,7 @@ def _seconds(stage: Stage, value: Any, name: str) -> float:
 
 def _since(request: Request) -> int:
     given = request.query_params.get("since", "0")
-    if not given.isdigit():
+    if re.fullmatch("[0-9]{1,18}", given) is None:
         raise UserError(f"since is {given!r}; a number of an entry is needed")
     return int(given)
 
@@ -436,7 +438,11 @@ def _is_loopback(name: str) -> bool:
 
 
 def _json(content: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(content, default=repr), status, media_type="application/json")
+    try:
+        body = orjson.dumps(content, default=repr)
+    except TypeError:  # what a client sent may hold integers beyond 64 bits
+        body = json.dumps(content, default=repr).encode()
+    return Response(body, status, media_type="application/json")
 
 
 async def _missing(request: Request, error: Exception) -> Response:

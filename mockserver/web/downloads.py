@@ -149,14 +149,16 @@ def ranged(answer: Answer, headers: Mapping[str, str], file: File) -> Answer:
             answer.headers.append((name, value))
     if headers.get("if-none-match") == tag:
         return Answer(304, [pair for pair in answer.headers if pair[0] != "content-type"], b"")
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", headers.get("range", ""))
+    match = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", headers.get("range", ""))
     if match is None or match.groups() == ("", ""):
         return answer
     size = len(answer.body)
     first, last = match.groups()
+    if first and last and int(first) > int(last):
+        return answer  # no range at all (RFC 9110, 14.1.1), so it is passed over
     start = int(first) if first else max(0, size - int(last))
     stop = min(size, int(last) + 1) if first and last else size
-    if start >= size or start >= stop:
+    if start >= size:
         return Answer(416, [*answer.headers, ("content-range", f"bytes */{size}")], b"")
     partial = [*answer.headers, ("content-range", f"bytes {start}-{stop - 1}/{size}")]
     return Answer(206, partial, answer.body[start:stop])

@@ -103,7 +103,7 @@ def question(stage: Stage, asked: Any) -> Callable[[], Verdict]:
     since = asked.get("since", 0)
     if "called" in asked:
         fits, times = _call(stage, asked["called"], "/called"), asked.get("times", {"min": 1})
-        least, most = (times, times) if isinstance(times, int) else (times.get("min", 0), times.get("max"))
+        least, most = (times.get("min", 0), times.get("max")) if isinstance(times, dict) else (times, times)
         return lambda: _count(list(_exchanges(stage, since, fits)), asked["called"], least, most)
     if "order" in asked:
         steps = [_call(stage, one, f"/order/{index}") for index, one in enumerate(asked["order"])]
@@ -139,12 +139,12 @@ def _call(stage: Stage, said: Mapping[str, Any], pointer: str) -> Callable[[Exch
     meant = [known[name] for name in known if providers is None or name in providers]
     _known(operations, {name for names in meant for name in names}, f"{pointer}/operation", "operation or channel")
     statuses = said.get("status")
-    statuses = {statuses} if isinstance(statuses, int) else statuses
+    statuses = statuses if statuses is None or isinstance(statuses, list) else [statuses]
     schema = said.get("request", True)
-    flaw = conditions.flaw(schema)
-    if flaw is not None:
-        raise UserError(f"at {pointer}/request: is no JSON Schema: {flaw[1]}")
-    request = conditions.fits(schema) if isinstance(schema, dict) else lambda value: bool(schema)
+    try:
+        request = conditions.users(schema)
+    except conditions.UnfitSchema as error:
+        raise UserError(f"at {pointer}/request{error.pointer}: {error.problem}") from None
     task = said.get("task")
 
     def fits(one: Exchange) -> bool:

@@ -10,6 +10,9 @@ from math import inf, isfinite
 
 from mockserver.errors import UserError
 
+FASTEST = 1_000_000
+"""Virtual seconds per real second; above this the end of the calendar is near."""
+
 
 class Clock:
     """A clock that never goes back, whatever its caller's does.
@@ -59,6 +62,6 @@ class Clock:
 
 
 def _checked(rate: float) -> float:
-    if not (rate >= 0 and isfinite(rate)):
-        raise UserError(f"clock rate {rate!r}: give 0 (turned by hand), 1 (real) or more")
+    if not 0 <= rate <= FASTEST:
+        raise UserError(f"clock rate {rate!r}: give 0 (turned by hand), 1 (real) or more, at most {FASTEST:,}")
     return rate

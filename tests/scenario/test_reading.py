@@ -22,6 +22,10 @@ def test_json_and_yaml_say_the_same() -> None:
     assert as_json == as_yaml
 
 
+def test_yaml_may_begin_with_a_brace() -> None:
+    assert parse("{about: x, rules: [{id: a, answer: {status: 502}}]}", "one").about == "x"
+
+
 def test_yaml_takes_dates_and_yes_for_texts() -> None:
     scenario = parse("about: no\nsetting: {start: 2025-06-01T12:00:00Z}\nrules: []", "one")
 
@@ -38,6 +42,27 @@ def test_yaml_takes_dates_and_yes_for_texts() -> None:
         pytest.param("rules: [&a {task: {slow: 2}}, *a]", "/", "anchors are not followed", id="an anchor"),
         pytest.param("about: !!python/name:os.system x", "/", "is not YAML", id="a tag of Python"),
         pytest.param('{"rules": [{"task": {"slow": NaN}}]}', "/", "NaN is no number", id="no number"),
+        pytest.param(
+            'rules: [{answer: {status: 200, headers: {X: "a\\nb"}}}]',
+            "/rules/0/answer/headers/x",
+            "one line",
+            id="a header of two lines",
+        ),
+        pytest.param(
+            "rules: [{answer: {status: 200, headers: {a b: c}}}]",
+            "/rules/0/answer/headers/a b",
+            "no name",
+            id="a header's name with a blank",
+        ),
+        pytest.param(
+            "rules: [{wire: {content-type: 图}}]", "/rules/0/wire/content-type", "Latin-1", id="a type in Chinese"
+        ),
+        pytest.param(
+            'rules: [{when: {request: {$ref: "#/x"}}, answer: {status: 502}}]',
+            "/rules/0/when/request",
+            "is no JSON Schema",
+            id="a reference to nothing",
+        ),
         pytest.param("rles: []", "/rles", "is no known word; near: rules", id="a word misspelt"),
         pytest.param(
             "rules: [{}]", "/rules/0", "says not what to do; a rule needs exactly one of task", id="no action"
@@ -67,7 +92,7 @@ def test_yaml_takes_dates_and_yes_for_texts() -> None:
         pytest.param(
             "rules: [{when: {request: {properties: {body: {$ref: 'http://x/y'}}}}, wire: {empty: true}}]",
             "/rules/0/when/request/properties/body/$ref",
-            "refers outside the file",
+            "refers outside the schema",
             id="a condition from elsewhere",
         ),
         pytest.param(

@@ -58,6 +58,15 @@ def test_an_error_of_the_catalogue_comes_in_the_providers_form(api: Api) -> None
     assert api.mock("scenarios")["in_force"]["mine"] == {"poor": {"matched": 2, "acted": 1}}
 
 
+def test_a_window_that_was_over_before_the_world_began_changes_nothing(api: Api) -> None:
+    put(api, 'when: {window: {to: "2020-01-01T00:00:00Z"}}, queue: {ready: false}')
+
+    task = api.submit()["prompt_id"]
+    api.clock(jump=600)
+
+    assert api.info(task)["status"] == 3
+
+
 def test_a_gateway_answers_in_html(api: Api) -> None:
     put(api, "when: {verb: list}, answer: {status: 502}")
 

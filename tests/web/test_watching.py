@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_a_scenario_that_does_not_load_leaves_the_old_one_in_force(
         assert watcher.look() is False
 
     assert list(emulator.stages["main"].scripts.named["night"].hits) == ["one"]
-    assert "the old stays in force: scenario 'night' at /" in caplog.text
+    assert re.search("the old stays in force: scenario '.*night.*' at /", caplog.text)
     (problem,) = emulator.stages["main"].recorder.problems
     assert (problem["rule"], problem["path"]) == ("not-loaded", "night.yaml")
     assert watcher.look() is False

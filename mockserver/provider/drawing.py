@@ -461,6 +461,7 @@ _COLLECTED: dict[str, Get] = {
     "files": lambda scope: scope.files,
     "task.nodes": lambda scope: None if scope.task is None else scope.task.nodes_at(scope.at),
     "task.files": _of("task", "files"),
+    "task.shown": _of("task", "shown"),
     "task.events": _of("task", "events"),
     "node.files": _of("node", "files"),
     "node.problems": _of("node", "problems"),

@@ -112,7 +112,7 @@ def _task(provider: Provider, state: str, things: dict[str, Any]) -> SimpleNames
         SimpleNamespace(
             id="9", class_type="SaveImage", title="Save Image", state="finished" if final else "waiting", step=1,
             steps=1, files=files, dependents=[], problems=[], label="sample",
-            sampler=False, sends=False, shows=succeeded, text=None, inputs={},
+            sampler=False, sends=False, shows=succeeded, text=None, text_key=None, inputs={},
         )
     ]  # fmt: skip
     failure = SimpleNamespace(name="sample", code="sample", message="sample failure", details="", extra={})
@@ -121,7 +121,7 @@ def _task(provider: Provider, state: str, things: dict[str, Any]) -> SimpleNames
         started=None if waits else MOMENT - 50, finished=MOMENT if final else None, reached={state: MOMENT},
         waited=10.0, ran=None if waits else 50.0, estimate=34.0, eta=None if waits else 10.0,
         progress=0.0 if waits else 1.0 if succeeded else 0.5, price=0.1, position=1 if waits else 0, ahead=0,
-        line=1 if waits else 0, graph={}, targets=["9"], request={"prompt": {}}, files=files,
+        line=1 if waits else 0, graph={}, targets=["9"], request={"prompt": {}}, files=files, shown=files,
         cached=[], executed=[], node_ids=["9"],
         nodes_at=lambda at: nodes, node=None if waits else nodes[0], events=[], things=things,
         failure=failure if failed and not succeeded else None,

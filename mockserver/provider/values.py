@@ -189,8 +189,9 @@ def _file(scope: Scope) -> Any:
     if scope.task is None:
         return None
     # What was only looked at on the way is no result if there is another.
-    files = scope.task.files
-    return next((file for file in files if file.root != "temp"), None) or next(iter(files), None)
+    # Nor is what a node writes without listing it.
+    files = sorted(scope.task.files, key=lambda file: (file.ui is None, file.root == "temp"))
+    return next(iter(files), None)
 
 
 def _failure(scope: Scope) -> Any:

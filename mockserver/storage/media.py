@@ -2,7 +2,7 @@
 
 What a client can check is right (kind, size in pixels, prompt and seed where the format has a place for text); the
 content is a token. The same recipe gives the same bytes. Pictures are `images`' business; sound and film need PyAV,
-which an extra brings: without it `missing` says so, and making one is refused with that sentence.
+which an extra brings: without it `recipe.missing` says so, and making one is refused with that sentence.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import importlib
-import importlib.util
 import io
 import itertools
 import json
 import math
+import pickle
 import struct
 import zlib
 from array import array
@@ -27,10 +27,7 @@ from PIL import Image
 
 from mockserver.errors import UserError
 from mockserver.storage import images
-from mockserver.storage.recipe import Picture
-
-EXTRA = "media"
-"""The extra of this package that brings PyAV."""
+from mockserver.storage.recipe import Picture, missing
 
 # Films and tensors of larger pictures are scaled down to this side, in pixels, so that no result is costly.
 FILM_SIDE, LATENT_SIDE = 1024, 2048
@@ -57,13 +54,6 @@ def make(picture: Picture) -> bytes:
     return maker(picture)
 
 
-def missing(extension: str) -> str | None:
-    """Return what is not installed that a file with *extension* takes, as a sentence; None if nothing is."""
-    if extension not in _ENCODED or importlib.util.find_spec("av") is not None:
-        return None
-    return f"a .{extension} result takes PyAV, which is not installed: pip install 'comfy-mockserver[{EXTRA}]'"
-
-
 def _svg(picture: Picture) -> bytes:
     width, height = _size(picture)
     fill = "#{:02x}{:02x}{:02x}".format(*_colour(picture))
@@ -79,6 +69,15 @@ def _svg(picture: Picture) -> bytes:
 
 def _text(picture: Picture) -> bytes:
     return _printable(picture.text).encode()
+
+
+def _shard(picture: Picture) -> bytes:
+    """What ComfyUI's SaveTrainingDataset calls a shard, with neither latents nor texts in it."""
+    return pickle.dumps({"latents": [], "conditioning": []}, protocol=2)
+
+
+def _metadata(picture: Picture) -> bytes:
+    return json.dumps({"num_samples": 0, "num_shards": 1, "shard_size": 1000}, indent=2).encode()
 
 
 def _glb(picture: Picture) -> bytes:
@@ -228,9 +227,9 @@ _FILMS = {
     "mp4": _film("mp4", "libx264", {"preset": "ultrafast", "threads": "1"}),
     "webm": _film("webm", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "threads": "1"}),
 }
-_ENCODED = frozenset({*_SOUNDS, *_FILMS})
 _MAKERS: Mapping[str, Callable[[Picture], bytes]] = {
-    "svg": _svg, "txt": _text, "glb": _glb, "latent": _latent, "safetensors": _model, "exr": _exr, **_SOUNDS, **_FILMS,
+    "svg": _svg, "txt": _text, "pkl": _shard, "json": _metadata,
+    "glb": _glb, "latent": _latent, "safetensors": _model, "exr": _exr, **_SOUNDS, **_FILMS,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,19 @@ class Picture:
         return (
             self.width, self.height, self.seed, self.text, self.extension, self.index, chunks, self.inputs, self.frames
         )  # fmt: skip
+
+
+EXTRA = "media"
+"""The extra of this package that brings PyAV."""
+ENCODED = frozenset({"flac", "mp3", "opus", "mp4", "webm"})
+"""Extensions of sound and film, which take PyAV."""
+
+
+def missing(extension: str) -> str | None:
+    """Return what is not installed that a file with *extension* takes, as a sentence; None if nothing is."""
+    if extension not in ENCODED or importlib.util.find_spec("av") is not None:
+        return None
+    return f"a .{extension} result takes PyAV, which is not installed: pip install 'comfy-mockserver[{EXTRA}]'"
 
 
 def command(value: Any) -> str:

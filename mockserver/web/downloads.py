@@ -123,11 +123,18 @@ class Preview:
         return images.unfinished(self._picture, self._node.step / max(1, self._node.steps))
 
 
+def own_results(folder: Path, extension: str) -> list[Path]:
+    """Return the files of the user's that may stand for results with *extension*, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(one for one in folder.iterdir() if one.suffix.lower() == f".{extension}" and one.is_file())
+
+
 def _own(folder: Path | None, file: File) -> Path | None:
     """Return the file of the user's that stands for a result: of those with its extension each in turn."""
-    if folder is None or not folder.is_dir() or file.task is None:
+    if folder is None or file.task is None:
         return None
-    fitting = sorted(one for one in folder.iterdir() if one.suffix.lower() == f".{file.extension}" and one.is_file())
+    fitting = own_results(folder, file.extension)
     return fitting[(file.task.number - 1 + file.index) % len(fitting)] if fitting else None
 
 

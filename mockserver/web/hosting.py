@@ -23,6 +23,8 @@ from mockserver.provider.encoding import Prepared
 from mockserver.provider.model import Present, Provider
 from mockserver.provider.scope import Chance
 from mockserver.settings import Settings
+from mockserver.storage.recipe import missing
+from mockserver.web.downloads import own_results
 from mockserver.web.findings import CheckView, facts_of_check
 from mockserver.web.links import FILES
 from mockserver.world import catalogue as catalogues
@@ -99,6 +101,13 @@ class Hosting:
         # One that needs no input file runs as it stands.
         return next(one for one in self.samples.values() if not one.plan().images)
 
+    def _lacking(self, extension: str) -> str | None:
+        """See `Setup.lacking`; the user's own files take nothing."""
+        folder = self.settings.results_dir
+        if folder is not None and own_results(folder, extension):
+            return None
+        return missing(extension)
+
     def setup(
         self, provider: Provider, secrets: Mapping[str, str], note: Note, service: Callable[[], Service]
     ) -> Setup:
@@ -134,6 +143,7 @@ class Hosting:
             readable=inputs.readable,
             catalogue=_Shown(self.catalogue_of(provider), service).classes,
             locate=inputs.locate,
+            lacking=self._lacking,
             recall=None if kept is None else kept.recall,
             remember=None if kept is None else kept.remember,
             forget=None if kept is None else kept.forget,

@@ -25,7 +25,7 @@ Size = tuple[int, int]
 Place = tuple[str, str]
 """A literal of a graph: node id and input name."""
 
-OutputKind = Literal["image", "animation", "video", "audio", "3d", "svg", "latent", "model", "text"]
+OutputKind = Literal["image", "animation", "video", "audio", "3d", "svg", "latent", "model", "data", "text"]
 
 # What ComfyUI's empty latents default to; used where no link tells the size.
 UNKNOWN_SIZE = (512, 512)
@@ -39,7 +39,7 @@ class OutputSpec:
     ui: str
     """Key of the node's UI output that lists them (`images`, `audio`, ...); empty if it shows none."""
     count: int
-    """Images of the batch; 1 for anything else."""
+    """Images of the batch, or what is written for each of them; 1 for anything else."""
     media: str
     extension: str
     """Empty for text, which is no file."""
@@ -49,6 +49,12 @@ class OutputSpec:
     """As the graph gives it: a path and `%tokens%` are not resolved. `ComfyUI_temp` for previews, to which ComfyUI
     adds five random letters."""
     root: Literal["output", "temp"]
+    name: str = ""
+    """Its name without extension, if not prefix and counter: with `{prefix}`, `{number:05}` from 0, `{hex}`."""
+    grows: bool = False
+    """Of such names: whether numbers go on after those of earlier runs, which are written over otherwise."""
+    text: Place | None = None
+    """Of a text: the literal it is; None where only a real run would tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +361,10 @@ class _Writes:
     extension: str = ""
     prefix: str = "ComfyUI"
     root: Literal["output", "temp"] = "output"
+    name: str = ""
+    """See `OutputSpec.name`."""
+    shows: str = ""
+    """Of a text: the input that it shows."""
 
 
 _PNG = _Writes("image", "images", "image/png", "png")
@@ -363,17 +373,21 @@ _MP4 = _Writes("video", "images", "video/mp4", "mp4", "video/ComfyUI")
 _FLAC = _Writes("audio", "audio", "audio/flac", "flac", "audio/ComfyUI")
 _MP3 = _Writes("audio", "audio", "audio/mpeg", "mp3", "audio/ComfyUI")
 _OPUS = _Writes("audio", "audio", "audio/ogg", "opus", "audio/ComfyUI")
-_MESH = _Writes("3d", "result", "model/gltf-binary", "glb", "ComfyUI_temp", "temp")
+_MESH = _Writes("3d", "result", "model/gltf-binary", "glb", "preview3d", name="{prefix}_{hex}")
 _MODEL = _Writes("model", "", "application/octet-stream", "safetensors")
 _NOTHING: tuple[_Writes, ...] = ()
+_DATA_IMAGE = _Writes("image", "", "image/png", "png", "image", name="{prefix}_{number:05}")
+_DATA_TEXT = _Writes("data", "", "text/plain", "txt", "image", name="{prefix}_{number:05}")
+_SHARD = _Writes("data", "", "application/octet-stream", "pkl", "shard", name="shard_{number:04}")
+_METADATA = _Writes("data", "", "application/json", "json", "metadata", name="metadata")
 
 # Output classes of ComfyUI 0.27.0 and the most used ones of custom nodes. The key of the UI output and the extension
 # are as the nodes' sources have them.
 _OUTPUTS: Mapping[str, tuple[_Writes, ...]] = {
     "SaveImage": (_PNG,),
     "SaveImageAdvanced": (_PNG,),
-    "SaveImageDataSetToFolder": _NOTHING,
-    "SaveImageTextDataSetToFolder": _NOTHING,
+    "SaveImageDataSetToFolder": (_DATA_IMAGE,),
+    "SaveImageTextDataSetToFolder": (_DATA_IMAGE, _DATA_TEXT),
     "SaveImageWebsocket": _NOTHING,
     "PreviewImage": (_PREVIEW,),
     "MaskPreview": (_PREVIEW,),
@@ -397,15 +411,15 @@ _OUTPUTS: Mapping[str, tuple[_Writes, ...]] = {
     "PreviewGaussianSplat": (_MESH,),
     "PreviewPointCloud": (_MESH,),
     "SaveLatent": (_Writes("latent", "latents", "application/octet-stream", "latent", "latents/ComfyUI"),),
-    "PreviewAny": (_Writes("text", "text"),),
-    "ShowText|pysssss": (_Writes("text", "text"),),
+    "PreviewAny": (_Writes("text", "text", shows="source"),),
+    "ShowText|pysssss": (_Writes("text", "text", shows="text"),),
     "CheckpointSave": (_MODEL,),
     "CLIPSave": (_MODEL,),
     "ImageOnlyCheckpointSave": (_MODEL,),
     "LoraSave": (_MODEL,),
     "ModelSave": (_MODEL,),
     "SaveLoRA": (_MODEL,),
-    "SaveTrainingDataset": _NOTHING,
+    "SaveTrainingDataset": (_SHARD, _METADATA),
     "VAESave": (_MODEL,),
 }
 
@@ -525,6 +539,10 @@ class _Planner:
 
     def _value(self, each: str, name: str) -> Any:
         """Return a literal, through primitive nodes that hand one on; None if only the run would tell."""
+        return literal(self.graph, self._place(each, name))
+
+    def _place(self, each: str, name: str) -> Place | None:
+        """Return where a literal stands, through primitive nodes that hand one on; None if only the run would tell."""
         seen = set()
         while each not in seen:
             seen.add(each)
@@ -532,7 +550,7 @@ class _Planner:
             value = inputs.get(name)
             if not is_link(value):
                 self.reads.add((each, name))
-                return unwrapped(value)
+                return each, name
             if value[0] not in self.graph:
                 return None
             each = value[0]
@@ -613,28 +631,35 @@ class _Planner:
             writes = (chosen,) if chosen is not None else writes
         if not writes:
             return ()
+        if name == "Preview3D" and self._has_literal(each, "model_file"):
+            writes = (_Writes("text", "result", shows="model_file"),)  # the name of a file that is there already
         size, batch = self._shape(each) or (UNKNOWN_SIZE, 1)
         return tuple(
             OutputSpec(
                 one.kind,
                 one.ui,
-                batch if one.kind == "image" else 1,
+                batch if one.kind == "image" or one is _DATA_TEXT else 1,
                 one.media,
                 one.extension,
                 size[0] if one.kind in _SIZED else 0,
                 size[1] if one.kind in _SIZED else 0,
                 one.prefix if one.root == "temp" else self._prefix(each, one.prefix),
                 one.root,
+                one.name,
+                self._value(each, "mode") == "increment" if one.name else False,
+                self._place(each, one.shows) if one.shows else None,
             )
             for one in writes
         )
 
     def _prefix(self, each: str, default: str) -> str:
+        folder = self._value(each, "folder_name")
+        below = f"{folder}/" if isinstance(folder, str) and folder else ""
         for name in ("filename_prefix", "prefix"):
             value = self._value(each, name)
             if isinstance(value, str):
-                return value
-        return default
+                return below + value
+        return below + default
 
     def _shape(self, start: str) -> tuple[Size, int] | None:
         """Return size and batch of the pictures a node gives, following links; None if nothing tells."""

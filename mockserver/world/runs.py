@@ -544,19 +544,26 @@ class Runs:
 
     def _faults(self, task: Task) -> tuple[Standing, Fault | _Leads] | None:
         """Return what will cut short the run that starts now: the first of what is decided and the missing inputs."""
-        outlook = task.outlook
+        setup, outlook = self.setup, task.outlook
         faults = [] if outlook.fault is None else [outlook.fault]
-        if task.images and self.setup.resolve_input is not None:
+        if task.images and setup.resolve_input is not None:
             faults += [
                 Fault("input-missing", {"input.value": value}, node)
                 for node, value in task.images
-                if self.setup.resolve_input(task, value) is None
+                if setup.resolve_input(task, value) is None
             ]
-        if task.images and self.setup.readable is not None:
+        if task.images and setup.readable is not None:
             faults += [
                 Fault("input-unreadable", {"input.value": value}, node)
                 for node, value in task.images
-                if not self.setup.readable(task, value)
+                if not setup.readable(task, value)
+            ]
+        if setup.lacking is not None:
+            faults += [
+                Fault("node-failed", {"cause.type": "RuntimeError", "cause.text": text}, node.id)
+                for node in task.plan.nodes
+                for output in node.outputs
+                if output.extension and (text := setup.lacking(output.extension)) is not None
             ]
         faults += [_outside(node) for node in task.plan.nodes if any(_leaves(output) for output in node.outputs)]
         faults += [_not_a_link(node, task.graph) for node in task.plan.nodes if node.wrong is not None]
@@ -671,8 +678,12 @@ class Runs:
                 return state
             state = step[1]
 
-    def name_file(self, file: File, number: str | int, counter: int = 0) -> None:
-        """Give a file the id, name and key that the machine has for its root."""
+    def name_file(self, file: File, number: str | int, counter: int = 0, pattern: str = "") -> None:
+        """Give a file the id, name and key that the machine has for its root.
+
+        Args:
+            pattern: of a result, `OutputSpec.name`; it counts only where the machine says nothing of names.
+        """
         file.lifetime = None if self._file_kind is None else self._file_kind.options.get("lifetime")
         file.bucket = self._file_text(file, "bucket", number)
         name = self._file_text(file, "name", number, counter)
@@ -680,7 +691,12 @@ class Runs:
             file.name = name
         elif file.task is not None:
             prefix = (file.prefix or "").replace("%batch_num%", str(file.index))
-            file.name = f"{prefix}_{counter:05}_.{file.extension}"
+            if pattern:
+                letters = self.stream("file", number, "name").text("0123456789abcdef", 32)
+                stem = pattern.format(prefix=prefix, number=counter - 1, hex=letters)
+            else:
+                stem = f"{prefix}_{counter:05}_"
+            file.name = f"{stem}.{file.extension}"
         # Ids and keys may hold the name, so they come after it.
         file.id = self._file_text(file, "id", number)
         place = "/".join(part for part in (file.root, file.folder, file.name) if part)
@@ -731,7 +747,7 @@ class Runs:
                 for number in range(output.count):
                     file = self._result(task, index, place, task.moment(node.end))
                     file.index = number
-                    self.name_file(file, f"{task.number}.{index}.{place}", first + number)
+                    self.name_file(file, f"{task.number}.{index}.{place}", first + number, output.name)
                     yield index, file
 
     def _result(self, task: Task, index: int, place: int, created: float) -> File:
@@ -763,17 +779,20 @@ class Runs:
             for place, output in enumerate(task.plan.nodes[index].outputs):
                 if not output.extension:
                     continue
-                counters.append(self._first_number(task, index, place) if self.counts(output.root) else 1)
+                counted = self.counts(output.root) and (output.grows or not output.name)
+                counters.append(self._first_number(task, index, place) if counted else 1)
         while len(self._counters) > _COUNTERS_KEPT:
             self._counters.popitem(last=False)
         task.counters = tuple(counters)
 
     def _first_number(self, task: Task, index: int, place: int) -> int:
-        file = self._result(task, index, place, task.started or self.now)
+        file, output = self._result(task, index, place, task.started or self.now), task.plan.nodes[index].outputs[place]
         name = self._file_text(file, "name", f"{task.number}.{index}.{place}")
         stem = f"{file.root}/{file.folder}/{name or file.prefix}"
+        if output.name:
+            stem += f".{output.extension}"
         first = self._counters.pop(stem, 0) + 1
-        self._counters[stem] = first + task.plan.nodes[index].outputs[place].count - 1
+        self._counters[stem] = first + output.count - 1
         return first
 
     def counts(self, root: str) -> bool:

@@ -94,6 +94,8 @@ class Setup:
     """Finds an input file by the value a graph names; None means it is missing. Without it, none is ever missing."""
     readable: Callable[[Task, str], bool] | None = None
     """Whether the input file that a graph names is what its loader reads."""
+    lacking: Callable[[str], str | None] | None = None
+    """Says why results with an extension cannot be made here, as a sentence; None for those that can."""
     recall: Callable[[Task], Work | None] | None = None
     """Plans a run that begins around what earlier runs have left; None where they left nothing of use."""
     remember: Callable[[Task], None] | None = None

@@ -7,6 +7,7 @@ can be computed again is not kept.
 
 from __future__ import annotations
 
+import json
 import marshal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from mockserver.provider.model import Json, Refusal
 from mockserver.world.events import Event
 from mockserver.world.pace import EVEN, Pace
+from mockserver.world.plan import literal
 from mockserver.world.things import Thing
 
 if TYPE_CHECKING:
     from mockserver.provider.scope import Scope
     from mockserver.world.files import File
     from mockserver.world.kernel import Due
-    from mockserver.world.plan import PlannedNode
+    from mockserver.world.plan import OutputSpec, PlannedNode
     from mockserver.world.runs import Runs
 
 # Moments near 2e9 s have a resolution of 0.24 us; a look at the very moment of a step must see the step done.
@@ -318,6 +320,11 @@ class Task:
         return self.runs.files_of(self, self.standing(self.runs.now).made)
 
     @property
+    def shown(self) -> tuple[File, ...]:
+        """Those of its files that its nodes list; some are only written."""
+        return tuple([file for file in self.files if file.ui is not None])
+
+    @property
     def node_ids(self) -> list[str]:
         """The ids of its graph's nodes, as the graph has them."""
         graph = self.graph
@@ -545,10 +552,20 @@ class Node:
     @property
     def text(self) -> str | None:
         """The text it shows, once its end was reached; None for a node that shows none."""
-        if self.index >= self._standing.made or not any(output.kind == "text" for output in self.planned.outputs):
+        shown = self._shown_text
+        if shown is None or self.index >= self._standing.made:
             return None
-        values = [value[0] for value in self.inputs.values()]
-        return next((str(value) for value in values if value != _OPAQUE), _OPAQUE)
+        value = _OPAQUE if shown.text is None else literal(self.task.graph, shown.text)
+        return json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+    @property
+    def text_key(self) -> str | None:
+        """Key of the node's output under which ComfyUI lists its text; None for a node that shows none."""
+        return None if self._shown_text is None else self._shown_text.ui
+
+    @property
+    def _shown_text(self) -> OutputSpec | None:
+        return next((output for output in self.planned.outputs if output.kind == "text"), None)
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -638,6 +655,7 @@ class Stranger:
     things: Mapping[str, Thing] = {}
     nodes: Sequence[Node] = ()
     files: Sequence[File] = ()
+    shown: Sequence[File] = ()
     events: Sequence[Event] = ()
 
     def __init__(self, id: str, state: str) -> None:

@@ -47,7 +47,7 @@ class Letters:
 
 
 def file(name: str, **more: Any) -> SimpleNamespace:
-    return SimpleNamespace(**{"name": name, "root": "output", "label": None, "width": 512, **more})
+    return SimpleNamespace(**{"name": name, "root": "output", "ui": "images", "label": None, "width": 512, **more})
 
 
 def node(id: str, *files: SimpleNamespace, **more: Any) -> SimpleNamespace:

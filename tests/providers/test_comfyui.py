@@ -17,9 +17,7 @@ from PIL import Image
 
 from mockserver import data
 from mockserver.settings import usual_port
-from mockserver.storage import media
-from mockserver.storage.recipe import Picture
-from mockserver.world import catalogue, graphcheck, plan
+from mockserver.world import catalogue, graphcheck
 from tests.providers.comfyui_server import GRAPH, Serve, Server, heard, kinds, saving
 
 NODE = Path(__file__).resolve().parent.parent / "node"
@@ -338,20 +336,3 @@ def test_a_text_is_shown_and_written_nowhere(server: Server) -> None:
     graph = {"1": {"class_type": "PreviewAny", "inputs": {"source": "hello"}}}
 
     assert server.done(graph)["outputs"] == {"1": {"text": ["hello"]}}
-
-
-OUTPUT_CLASSES = [name for name in catalogue.load() if catalogue.load()[name].output_node]
-
-
-@pytest.mark.parametrize("name", OUTPUT_CLASSES)
-def test_every_output_node_yields_files_that_can_be_made(name: str) -> None:
-    (node,) = plan.make_plan({"1": {"class_type": name, "inputs": {}}}, catalogue.load()).nodes
-
-    made = [
-        media.make(Picture(width=64, height=48, seed=1, text="cat", extension=output.extension))
-        for output in node.outputs
-        if output.extension
-    ]
-
-    assert all(made)
-    assert len(OUTPUT_CLASSES) == 35

@@ -7,20 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from mockserver.errors import SchemaFolderError, UserError
-from mockserver.provider import checks
-from mockserver.provider import variants as open_questions
-from mockserver.provider.compile import Compiler
-from mockserver.provider.documents import Documents, locate, read_json
+from mockserver.errors import SchemaFolderError
+from mockserver.provider.folder import Folder
 from mockserver.provider.model import Provider
-from mockserver.provider.rehearsal import rehearse
 
-REQUIRED = ("openapi.json", "machine.json", "errors.json")
-OPTIONAL = ("asyncapi.json", "variants.json")
-
-__all__ = ["Provider", "check", "load"]
+__all__ = ["Folder", "Provider", "check", "load"]
 
 
 def load(folder: Path, *, name: str | None = None, readings: Mapping[str, str] | None = None) -> Provider:
@@ -30,38 +22,7 @@ def load(folder: Path, *, name: str | None = None, readings: Mapping[str, str] |
         SchemaFolderError: the folder contradicts itself; says file, JSON pointer, what was found, what would be right.
         UserError: *readings* names a variant or reading that the folder does not have.
     """
-    if not folder.is_dir():
-        raise UserError(f"no folder {str(folder)!r}; a provider is a folder with {', '.join(REQUIRED)}")
-    files = {file: read_json(folder / file) for file in REQUIRED}
-    files |= {file: read_json(folder / file) for file in OPTIONAL if (folder / file).exists()}
-    return compile_files(files, name or folder.name, readings or {})
-
-
-def compile_files(files: Mapping[str, Any], name: str, readings: Mapping[str, str]) -> Provider:
-    """Compile the parsed files of a folder; see `load`.
-
-    The order matters to who reads a refusal: shapes first, then words, then what only the whole can show.
-    """
-    for file, content in files.items():
-        if not isinstance(content, dict):
-            raise SchemaFolderError(file, "", f"is {type(content).__name__}; an object is needed")
-    asked = locate(files.get("variants.json", {}), "variants.json")
-    checks.check_file(asked, "variants")
-    variants = open_questions.variants_of(asked, files.get("variants.json", {}))
-    checks.check_patches(files, variants)
-    chosen = open_questions.choose(variants, readings, folder=name)
-    patched = {file: content for file, content in files.items() if file != "variants.json"}
-    documents = Documents(open_questions.apply(patched, variants, chosen))
-    for file in (file for file in ("machine", "errors", "asyncapi") if f"{file}.json" in patched):
-        checks.check_file(documents[f"{file}.json"], file)
-    checks.check_keys(documents)
-    checks.check_sources(documents, asked)
-    provider = Compiler(name, documents, variants, chosen).provider()
-    checks.check_machine(documents["machine.json"])
-    checks.check_bound(documents)
-    checks.check_branches(documents)
-    rehearse(provider, documents)
-    return provider
+    return Folder(folder, name=name, readings=readings).compile()
 
 
 def check(folder: Path, *, name: str | None = None) -> list[Provider]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from mockserver.errors import nearest
 from mockserver.provider import values
 from mockserver.provider.documents import Documents, Located
 from mockserver.provider.drawing import Drawer, check_events
 from mockserver.provider.encoding import JSON_STYLES, encoder
+from mockserver.provider.folder import places, server_variables
 from mockserver.provider.machines import compile_machine, names_of
 from mockserver.provider.model import (
     Channel,
@@ -53,7 +53,7 @@ class Compiler:
         if style not in JSON_STYLES:
             raise api.error(f"is {style!r}; known: {', '.join(JSON_STYLES)}", "x-wire", "json")
         self.style: str = style
-        self.server = _server_variables(api)
+        self.server = server_variables(api)
         self.names = names_of(documents["machine.json"], self.server)
         self.drawer = Drawer(documents, self.names)
         self.reader = Reader(documents, self.drawer)
@@ -63,7 +63,7 @@ class Compiler:
 
     def provider(self) -> Provider:
         """Compile everything and return the provider."""
-        hosts, mounts = _places(self.api, self.server)
+        hosts, mounts = places(self.api, self.server)
         info = self.api.get("info", {})
         operations = tuple(self._operation(*found) for found in self._bodies())
         return Provider(
@@ -323,27 +323,3 @@ def _query_violations(names: list[str]) -> Callable[[Request], list[Violation]]:
         return [missing(f"/query/{name}", name, names) for name in names if not given.get(name)]
 
     return violations
-
-
-def _server_variables(api: Located) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for server in api.get("servers", ()):
-        for name, variable in server.get("variables", {}).items():
-            found.setdefault(name, str(variable.get("default", "")))
-    return found
-
-
-def _places(api: Located, server: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    hosts: list[str] = []
-    mounts: list[str] = []
-    for entry in api.get("servers", ()):
-        url = entry["url"]
-        for name, value in server.items():
-            url = url.replace(f"{{{name}}}", value)
-        split = urlsplit(url)
-        if split.netloc and split.netloc not in hosts:
-            hosts.append(split.netloc)
-        mount = split.path.rstrip("/")
-        if mount not in mounts:
-            mounts.append(mount)
-    return tuple(hosts), tuple(sorted(mounts or [""], key=len, reverse=True))

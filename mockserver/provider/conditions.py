@@ -10,8 +10,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jsonschema_rs
-
 from mockserver.provider.documents import escape
 from mockserver.provider.model import Test
 from mockserver.provider.scope import Scope
@@ -59,6 +57,8 @@ def fits(schema: Any) -> Callable[[Any], bool]:
     if set(schema) == {"pattern"}:
         search = re.compile(schema["pattern"]).search
         return lambda value: isinstance(value, str) and search(value) is not None
+    import jsonschema_rs
+
     validator = jsonschema_rs.Draft202012Validator(schema, retriever=_nothing)
     return lambda value: validator.is_valid(list(value) if isinstance(value, tuple) else value)
 

@@ -42,13 +42,21 @@ def escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def read_json(path: Path, *, name: str | None = None) -> Any:
+def read_json(path: Path) -> Any:
     """Read a JSON file; raise `SchemaFolderError` naming the line where it is broken."""
-    name = name or path.name
+    return parse_json(read_bytes(path), path.name)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file of a folder; raise `SchemaFolderError` where that cannot be done."""
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise SchemaFolderError(name, "", f"cannot be read: {error.strerror}") from None
+        raise SchemaFolderError(path.name, "", f"cannot be read: {error.strerror}") from None
+
+
+def parse_json(raw: bytes, name: str) -> Any:
+    """Parse the content of the file *name*; raise `SchemaFolderError` naming the line where it is broken."""
     try:
         return orjson.loads(raw)
     except ValueError:

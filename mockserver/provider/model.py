@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.provider.scope import Scope
 
@@ -35,24 +35,21 @@ class Nothing:
 NOTHING = Nothing()
 
 
-@dataclass(frozen=True)
-class Delay:
+class Delay(NamedTuple):
     """A named delay in virtual seconds; drawn uniformly where the two differ."""
 
     shortest: float
     longest: float
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """Where a trigger leads. `at` is `now`, or `next-step`: at the running graph's next boundary."""
 
     target: str
     at: str = "now"
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """One state of a kind's machine."""
 
     name: str
@@ -63,8 +60,7 @@ class State:
     """Delay name -> the state it ends in."""
 
 
-@dataclass(frozen=True)
-class QueueRule:
+class QueueRule(NamedTuple):
     """How things of a kind wait. `slots` is a number or a value name of the line's thing (`endpoint#/count`)."""
 
     slots: int | str = 1
@@ -74,8 +70,7 @@ class QueueRule:
     """Value names that sort the line before first-come first-served."""
 
 
-@dataclass(frozen=True)
-class Present:
+class Present(NamedTuple):
     """A thing that exists when a world starts."""
 
     id: str | None
@@ -120,8 +115,7 @@ class Kind:
     """What only some kinds have: `store`, `bucket`, `lifetime`, `name`, `key` (texts by root), `price`."""
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """One entry of errors.json, section `refusals`, `failures` or `problems`, compiled."""
 
     name: str
@@ -141,8 +135,7 @@ class Refusal:
     """Raised only when asked for by name."""
 
 
-@dataclass(frozen=True)
-class Violation:
+class Violation(NamedTuple):
     """One way a request, answer or message breaks its schema.
 
     `rule` is a stable id (`request-schema-required`), `at` a pointer such as `/body/prompt` or `/query/limit`.
@@ -158,8 +151,7 @@ class Violation:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """A request as the provider room sees it: already split, not yet understood."""
 
     method: str
@@ -180,8 +172,7 @@ class Part:
     media: str
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(NamedTuple):
     """One documented answer of an operation."""
 
     status: int
@@ -198,8 +189,7 @@ class Response:
     pointer: str = ""
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):
     """What an operation or channel does: a word of the vocabulary and its options."""
 
     name: str
@@ -207,8 +197,7 @@ class Verb:
     options: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(NamedTuple):
     """One operation of openapi.json, compiled."""
 
     id: str
@@ -232,8 +221,7 @@ class Operation:
     examples: tuple[Mapping[str, Any], ...] = ()
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """One push message: the events it shows, and how."""
 
     name: str
@@ -246,8 +234,7 @@ class Message:
     binary: bool
 
 
-@dataclass(frozen=True)
-class Channel:
+class Channel(NamedTuple):
     """A push channel of asyncapi.json."""
 
     name: str
@@ -276,8 +263,7 @@ class Machine:
     """JSON Merge Patch for the node catalogue that the provider has."""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """One reading of a variant: why one may read the documentation so, and what it changes."""
 
     name: str
@@ -286,8 +272,7 @@ class Reading:
     patch: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """An open question of the documentation."""
 
     name: str

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-import jsonschema_rs
-
 from mockserver.provider.documents import escape
 from mockserver.provider.model import Violation
 
@@ -26,12 +24,16 @@ class Validators:
     """Compiles validators for schemas standing in the files of one folder."""
 
     def __init__(self, documents: Mapping[str, Any]) -> None:
+        import jsonschema_rs
+
         # Only files that hold schemas are offered; the rest cannot be referred to.
         self._schemas = {name: documents[name] for name in ("openapi.json", "asyncapi.json") if name in documents}
         self._fast = jsonschema_rs.Registry([(BASE + name, content) for name, content in self._schemas.items()])
 
     def fits(self, schema: Mapping[str, Any]) -> Callable[[Any], bool]:
         """Compile *schema* (its references absolute) to a predicate."""
+        import jsonschema_rs
+
         validator = jsonschema_rs.Draft202012Validator(_with_base(schema), registry=self._fast, validate_formats=False)
         return validator.is_valid
 

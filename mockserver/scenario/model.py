@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.provider.model import Json
 from mockserver.provider.scope import Chance
@@ -28,8 +28,7 @@ class Unset:
 UNSET = Unset()
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """A moment as a scenario says it: seconds since the world's start, or Unix seconds."""
 
     seconds: float
@@ -40,8 +39,7 @@ class Moment:
         return self.seconds if self.absolute else start + self.seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Picks:
+class Picks(NamedTuple):
     """Which of a sequence, counted from 1. All that is said must hold."""
 
     nth: frozenset[int] | None = None
@@ -64,8 +62,7 @@ LONGEST = 1e9
 """Seconds beyond which a delay only breaks calendars."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delay:
+class Delay(NamedTuple):
     """A length to draw: fixed where `high` and `sigma` are None."""
 
     low: float
@@ -84,8 +81,7 @@ class Delay:
         return self.low
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class When:
+class When(NamedTuple):
     """What must hold for a rule to act. None is always."""
 
     providers: Names | None = None
@@ -129,8 +125,7 @@ class QueueAction:
     ready: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """How many calls pass: in each window of `seconds`, one coming back each `seconds` (bucket), or ever (quota)."""
 
     kind: str
@@ -195,8 +190,7 @@ class PatchAction:
 Action = TaskAction | QueueAction | AnswerAction | WireAction | FeedAction | PatchAction
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One planned misbehaviour."""
 
     id: str
@@ -222,8 +216,7 @@ class Setting:
     rate: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scenario:
+class Scenario(NamedTuple):
     """One scenario. `name` is its file's, without the ending."""
 
     name: str

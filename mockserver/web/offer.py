@@ -6,14 +6,17 @@ also when the server has loaded other files since.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from mockserver import data
+from mockserver import checked, data
 from mockserver.errors import SchemaFolderError
-from mockserver.provider import load
+from mockserver.provider import Folder
+from mockserver.provider.folder import server_variables
 from mockserver.provider.model import Provider
 from mockserver.scenario import Setting, library
 from mockserver.settings import Settings
@@ -24,15 +27,43 @@ from mockserver.web.routing import Router
 LOOPBACK = re.compile(r"(127\.|localhost\b|\[::1\])")
 
 
-@dataclass(frozen=True)
 class Served:
-    """A provider as it is served, with one choice of readings."""
+    """A provider as it is served, with one choice of readings; compiled when it is first needed."""
 
-    provider: Provider
-    router: Router
-    store: Provider | None
-    store_router: Router | None
-    bucket: str
+    def __init__(self, folder: Folder, store: Folder | None, bucket: str) -> None:
+        self.name = folder.name
+        self.bucket = bucket
+        """Of its store; empty for none."""
+        self._folder, self._store = folder, store
+
+    @functools.cached_property
+    def provider(self) -> Provider:
+        return self._folder.compile(checked=True)
+
+    @functools.cached_property
+    def router(self) -> Router:
+        return Router(self.provider)
+
+    @functools.cached_property
+    def store(self) -> Provider | None:
+        return None if self._store is None else self._store.compile(checked=True)
+
+    @functools.cached_property
+    def store_router(self) -> Router | None:
+        return None if self.store is None else Router(self.store)
+
+    def hosts(self) -> Iterator[tuple[str, bool]]:
+        """Yield the real host names, and of each whether it is the store's."""
+        yield from ((host.lower(), False) for host in self._folder.hosts)
+        if self._store is not None:
+            default = server_variables(self._store.documents["openapi.json"]).get("bucket", "")
+            yield from ((host.replace(default, self.bucket, 1).lower(), True) for host in self._store.hosts)
+
+    def documents(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the files of the provider, and those of its store."""
+        yield self._folder.documents
+        if self._store is not None:
+            yield self._store.documents
 
 
 class Offer:
@@ -48,29 +79,27 @@ class Offer:
         self.accounts: dict[str, Mapping[str, Any]] = {entry["key"]: entry for entry in settings.accounts}
         self.accounts |= {key: {} for key in settings.api_keys if key not in self.accounts}
         self.signing_secrets = {key: entry["secret"] for key, entry in self.accounts.items() if "secret" in entry}
-        self.served: dict[str, Served] = {}
-        for name, folder in settings.folders().items():
-            try:
-                provider = load(folder, name=name, readings=settings.variants.get(name, {}))
-            except SchemaFolderError as error:
-                raise SchemaFolderError(str(folder / error.file), error.pointer, error.problem) from None
-            self.served[name] = self._serve(provider)
+        self._stores: dict[str, Folder] = {}
+        self.served = {
+            name: self._serve(_passed(path, name, settings.variants.get(name, {})))
+            for name, path in settings.folders().items()
+        }
         self.only = next(iter(self.served.values())) if len(self.served) == 1 else None
         self.by_host: dict[str, tuple[Served, bool]] = {}
         for served in self.served.values():
-            for host in served.provider.hosts:
+            for host, in_store in served.hosts():
                 # A provider at home on this machine is no other machine's: everything here is called by that name.
-                if not LOOPBACK.match(host) or self.only is served:
-                    self.by_host.setdefault(host.lower(), (served, False))
-            if served.store is not None:
-                default = served.store.server.get("bucket", "")
-                for host in served.store.hosts:
-                    self.by_host.setdefault(host.replace(default, served.bucket, 1).lower(), (served, True))
-        self.families = {
+                if in_store or not LOOPBACK.match(host) or self.only is served:
+                    self.by_host.setdefault(host, (served, in_store))
+        self.secrets = Secrets([files for served in self.served.values() for files in served.documents()])
+
+    @functools.cached_property
+    def families(self) -> Mapping[str, tuple[Provider, ...]]:
+        """The providers served, by name, each with its store."""
+        return {
             name: (served.provider,) if served.store is None else (served.provider, served.store)
             for name, served in self.served.items()
         }
-        self.secrets = Secrets([provider for family in self.families.values() for provider in family])
 
     def check(self) -> None:
         """Read now what is else read at its first use; raise `UserError` where it will not do."""
@@ -78,16 +107,29 @@ class Offer:
         if self.settings.nodes or self.settings.models:
             _ = self.hosting.catalogue
 
-    def _serve(self, provider: Provider) -> Served:
-        kind = provider.machine.kinds.get("file")
-        name = kind.options.get("store") if kind is not None else None
-        if kind is None or name is None:
-            return Served(provider, Router(provider), None, None, "")
-        folder = self.settings.schemas_dir / "_stores" / name
-        if not folder.is_dir():
-            folder = data.schemas() / "_stores" / name  # those that come with the package serve everybody
-        store = load(folder, name=name)
-        return Served(provider, Router(provider), store, Router(store), kind.options.get("bucket", provider.name))
+    def _serve(self, folder: Folder) -> Served:
+        of_files = folder.documents["machine.json"].get("file", {})
+        store = of_files.get("store")
+        if store is None:
+            return Served(folder, None, "")
+        if store not in self._stores:
+            path = self.settings.schemas_dir / "_stores" / store
+            if not path.is_dir():
+                path = data.schemas() / "_stores" / store  # those that come with the package serve everybody
+            self._stores[store] = _passed(path, store, {})
+        return Served(folder, self._stores[store], of_files.get("bucket", folder.name))
+
+
+def _passed(path: Path, name: str, readings: Mapping[str, str]) -> Folder:
+    """Return the folder at *path*, which passes its checks: now, or as one of this content did before."""
+    try:
+        folder = Folder(path, name=name, readings=readings)
+        if not checked.known(folder.digest):
+            folder.compile()
+            checked.remember(folder.digest)
+    except SchemaFolderError as error:
+        raise SchemaFolderError(str(path / error.file), error.pointer, error.problem) from None
+    return folder
 
 
 def in_settings(settings: Settings) -> Settings:

@@ -7,16 +7,16 @@ redacted: the security schemes and token schemas of the provider.
 from __future__ import annotations
 
 import base64
+import functools
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from mockserver.exchange import Exchange, Frame
-from mockserver.provider.model import Provider
 from mockserver.storage.signing import SCHEMES
 from mockserver.web.credentials import scheme_of
 
@@ -123,27 +123,36 @@ class Recorder:
 
 
 class Secrets:
-    """The names that carry credentials at one provider."""
+    """The names that carry credentials, by the files of the providers served; looked for at the first use."""
 
-    def __init__(self, providers: Iterable[Provider]) -> None:
+    def __init__(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        self._documents = documents
+
+    @functools.cached_property
+    def _names(self) -> tuple[frozenset[str], frozenset[str], re.Pattern[bytes] | None]:
+        """Headers, query parameters, and a pattern of members of bodies."""
         headers, queries, members = {"authorization", "cookie", "set-cookie"}, set[str](), set[str]()
-        for provider in providers:
-            for scheme in provider.security_schemes.values():
+        for files in self._documents:
+            for scheme in files["openapi.json"].get("components", {}).get("securitySchemes", {}).values():
                 if scheme.get("type") == "apiKey":
                     (headers if scheme.get("in") == "header" else queries).add(scheme["name"].lower())
                 if "x-scheme" in scheme:
                     # What a procedure cannot do without authenticates too.
                     headers.update(getattr(SCHEMES[scheme_of(scheme)], "required", ()))
-            _token_names(provider.documents, members)
-            for channel in provider.documents.get("asyncapi.json", {}).get("channels", {}).values():
+            _token_names(files, members)
+            for channel in files.get("asyncapi.json", {}).get("channels", {}).values():
                 query = channel.get("bindings", {}).get("ws", {}).get("query", {})
                 queries |= {name.lower() for name in query.get("properties", {}) if name.lower() != "clientid"}
-        self.headers, self.queries = frozenset(headers), frozenset(queries)
-        self._members = (
-            re.compile(rb'("(?:' + "|".join(map(re.escape, sorted(members))).encode() + rb')"\s*:\s*")[^"]*"')
-            if members
-            else None
-        )
+        pattern = rb'("(?:' + "|".join(map(re.escape, sorted(members))).encode() + rb')"\s*:\s*")[^"]*"'
+        return frozenset(headers), frozenset(queries), re.compile(pattern) if members else None
+
+    @property
+    def headers(self) -> frozenset[str]:
+        return self._names[0]
+
+    @property
+    def queries(self) -> frozenset[str]:
+        return self._names[1]
 
     def redacted(self, exchange: Exchange) -> Exchange:
         """Return *exchange* with every credential replaced by `***`."""
@@ -176,7 +185,8 @@ class Secrets:
         )
 
     def _body(self, body: bytes) -> bytes:
-        return body if self._members is None else self._members.sub(rb"\g<1>" + REDACTED.encode() + b'"', body)
+        members = self._names[2]
+        return body if members is None else members.sub(rb"\g<1>" + REDACTED.encode() + b'"', body)
 
 
 def as_json(exchange: Exchange) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_whatever_authenticates_is_redacted(folder: Path) -> None:
         request_headers=tuple((name, "hush") for name in headers),
     )
 
-    shown = Secrets([provider]).redacted(sent)
+    shown = Secrets([provider.documents]).redacted(sent)
 
     assert "hush" not in repr(shown)
 

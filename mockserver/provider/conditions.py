@@ -73,6 +73,7 @@ class UnfitSchema(ValueError):
 
 def users(schema: Any) -> Callable[[Any], bool]:
     """Compile a JSON Schema that a user wrote; raise `UnfitSchema` where it is none or refers to what is outside it."""
+    import jsonschema_rs
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 

@@ -9,6 +9,7 @@ Source: ComfyUI 0.27.0, `execution.py`, `validate_prompt` and `validate_inputs`;
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -206,7 +207,9 @@ class _Check:
     def run(self, outputs: list[str]) -> GraphCheck:
         good: list[str] = []
         at_outputs: list[Finding] = []
-        dependents: dict[str, list[str]] = {}
+        failed: list[str] = []
+        since: dict[str, int] = {}  # wrong node -> how many outputs had failed before it was known
+        looked = 0
         for output in outputs:
             try:
                 result = self._validated(output)
@@ -218,10 +221,12 @@ class _Check:
                 good.append(output)
                 continue
             at_outputs += result.findings
-            for each, known in self.results.items():
+            for each, known in itertools.islice(self.results.items(), looked, None):
                 if not known.valid and known.findings:
-                    dependents.setdefault(each, []).append(output)
-        nodes = tuple(self._node(each, reported) for each, reported in dependents.items())
+                    since[each] = len(failed)
+            failed.append(output)
+            looked = len(self.results)
+        nodes = tuple(self._node(each, failed[first:]) for each, first in since.items())
         problem_of_all = None if good else Finding("outputs-failed", None)
         return GraphCheck(self.graph, tuple(good), problem_of_all, nodes, tuple(at_outputs))
 
@@ -234,11 +239,12 @@ class _Check:
     def _validated(self, output: str) -> _Result:
         if output in self.results:
             return self.results[output]
-        path = {output: self._node_inputs(output)}  # the nodes being visited, outermost first
+        path = {output: self._node_inputs(output)}  # the nodes being visited
+        order = [output]  # the same, outermost first
         result: _Result | None = None
         problem: Exception | None = None
-        while path:
-            each = next(reversed(path))
+        while order:
+            each = order[-1]
             walk = path[each]
             try:
                 if problem is not None:
@@ -248,17 +254,18 @@ class _Check:
                     wanted = walk.send(result)  # type: ignore[arg-type]  # None starts a generator
                 result = None
             except StopIteration as end:
-                del path[each]
+                del path[order.pop()]
                 # A cycle found below has already judged this node.
                 result = self.results.setdefault(each, end.value)
             except Exception as raised:
-                del path[each]
+                del path[order.pop()]
                 problem = raised
             else:
                 result = self.results.get(wanted)
                 if result is None and wanted in path:
-                    result = _Result(True, []) if self.cycles else self._cycle(wanted, list(path))
+                    result = _Result(True, []) if self.cycles else self._cycle(wanted, order)
                 elif result is None:
+                    order.append(wanted)
                     path[wanted] = self._node_inputs(wanted)
         if problem is not None:
             raise problem

@@ -7,7 +7,9 @@ Knows ComfyUI, no provider and no clock: moments are shares 0..1 of the run's ti
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import heapq
 import math
 from bisect import bisect_right
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
@@ -230,24 +232,35 @@ def signatures(
     known: dict[str, str] = {}
     prints = fingerprints or {}
     for start in graph if nodes is None else nodes:
-        path = [start]
-        while path:
-            each = path[-1]
+        path = {start: None}  # the way from there, in order
+        stack = [start]
+        while stack:
+            each = stack[-1]
             sources = _sources(graph, each)
             missing = [source for source in sources if source not in known and source not in path]
             if missing:
-                path.append(missing[-1])
+                path[missing[-1]] = None
+                stack.append(missing[-1])
                 continue
-            path.pop()
+            stack.pop()
+            del path[each]
             if each not in known:
                 known[each] = _signature(graph, each, known, prints)
     return known
 
 
 def run_order(
-    graph: Graph, outputs: Iterable[str], is_output: Container[str], cached: Container[str] = ()
+    graph: Graph,
+    outputs: Iterable[str],
+    is_output: Container[str],
+    cached: Container[str] = (),
+    sources: Mapping[str, Sequence[str]] | None = None,
 ) -> list[str]:
     """Return the nodes that *outputs* need, in the order ComfyUI runs them.
+
+    Args:
+        cached: nodes whose results are kept; what only they need is left out.
+        sources: where the links of each node come from, if that is known already.
 
     Source: `TopologicalSort.add_node` and `ExecutionList.ux_friendly_pick_node` of ComfyUI.
     """
@@ -262,11 +275,13 @@ def run_order(
                 continue
             pending[each] = None
             feeds.setdefault(each, {})
-            needed = [source for source in _sources(graph, each) if source not in cached]
+            found = _sources(graph, each) if sources is None else sources[each]
+            needed = [source for source in found if source not in cached]
             stack.extend(needed)
-            for source in dict.fromkeys(needed):
+            distinct = dict.fromkeys(needed)
+            for source in distinct:
                 feeds.setdefault(source, {})[each] = None
-            blocks[each] = len(dict.fromkeys(needed))
+            blocks[each] = len(distinct)
     return _picked(pending, feeds, blocks, is_output)
 
 
@@ -281,19 +296,15 @@ def _picked(
     place = {each: number for number, each in enumerate(pending)}
     near = {each: _nearness(each, feeds, outputs) for each in pending}
     ready = [(near[each], place[each], each) for each in pending if not blocks[each]]
-    ready.sort(reverse=True)
+    heapq.heapify(ready)
     order = []
     while ready:
-        _, _, each = ready.pop()
+        _, _, each = heapq.heappop(ready)
         order.append(each)
-        freed = False
         for user in feeds[each]:
             blocks[user] -= 1
             if not blocks[user]:
-                ready.append((near[user], place[user], user))
-                freed = True
-        if freed:
-            ready.sort(reverse=True)
+                heapq.heappush(ready, (near[user], place[user], user))
     return order
 
 
@@ -452,16 +463,20 @@ class _Planner:
         self.graph, self.catalogue, self.sizes = graph, catalogue, sizes
         self.reads: set[Place] = set()
         self.shapes: dict[str, tuple[Size, int] | None] = {}
+        self.inputs = {each: _inputs(graph, each) for each in graph}
+        self.sources = {each: _sources(graph, each) for each in graph}
+        self.classes = {each: _class(node) for each, node in graph.items()}
 
     def plan(self, targets: Collection[str] | None, cached: frozenset[str]) -> Plan:
-        used = {source for each in self.graph for source in _sources(self.graph, each)}
+        used = {source for sources in self.sources.values() for source in sources}
         outputs = {each: None for each in self.graph if self._is_output(each, used)}
         starts = [each for each in outputs if targets is None or each in targets]
-        order = [each for each in run_order(self.graph, starts, outputs, cached) if each not in cached]
+        order = [each for each in run_order(self.graph, starts, outputs, cached, self.sources) if each not in cached]
         if cached:
-            order[:0] = [each for each in run_order(self.graph, starts, outputs) if each in cached]
+            order[:0] = [each for each in run_order(self.graph, starts, outputs, (), self.sources) if each in cached]
         # Nodes in a cycle are never ready. ComfyUI blames the first that waits, which is the output.
-        stuck = next((each for each in starts if each not in order), None)
+        reached = set(order)
+        stuck = next((each for each in starts if each not in reached), None)
         order += [] if stuck is None else [stuck]
         facts = [(each, self._steps(each), 0.0 if each in cached else self._cost(each)) for each in order]
         whole = math.fsum(cost for _, _, cost in facts) or 1.0
@@ -473,7 +488,7 @@ class _Planner:
             nodes.append(
                 PlannedNode(
                     each,
-                    self._class(each),
+                    self.classes[each],
                     self._title(each),
                     steps,
                     start,
@@ -483,10 +498,10 @@ class _Planner:
                     cost,
                     self._is_sampler(each),
                     self._pushes(each) if each in outputs else 0,
-                    self.catalogue[self._class(each)].hidden_inputs if self._class(each) in self.catalogue else (),
+                    self.catalogue[self.classes[each]].hidden_inputs if self.classes[each] in self.catalogue else (),
                     self._wrong(each),
                     each == stuck,
-                    self._pictures(each)[0] if self._is_sampler(each) or self._class(each) in _PUSHING else (0, 0),
+                    self._pictures(each)[0] if self._is_sampler(each) or self.classes[each] in _PUSHING else (0, 0),
                 )
             )
             before += steps
@@ -499,7 +514,7 @@ class _Planner:
             tuple(
                 (each, name)
                 for each in order
-                if (name := _IMAGE_LOADERS.get(self._class(each), "")) and self._has_literal(each, name)
+                if (name := _IMAGE_LOADERS.get(self.classes[each], "")) and self._has_literal(each, name)
             ),
             frozenset(self.reads),
             tuple(node.end for node in planned),
@@ -507,18 +522,15 @@ class _Planner:
 
     # classes
 
-    def _class(self, each: str) -> str:
-        return str(self.graph[each].get("class_type", "")) if isinstance(self.graph[each], dict) else ""
-
     def _title(self, each: str) -> str:
         title = title_of(self.graph[each]) if isinstance(self.graph[each], dict) else None
         if title is not None:
             return title
-        name = self._class(each)
+        name = self.classes[each]
         return self.catalogue[name].display_name if name in self.catalogue else name
 
     def _is_output(self, each: str, used: Container[str]) -> bool:
-        name = self._class(each)
+        name = self.classes[each]
         if name in self.catalogue:
             return self.catalogue[name].output_node
         if name in _OUTPUTS:
@@ -527,14 +539,14 @@ class _Planner:
         return each not in used and any(word in name.lower() for word in ("save", "preview", "combine", "show"))
 
     def _is_sampler(self, each: str) -> bool:
-        name = self._class(each)
-        inputs = _inputs(self.graph, each)
+        name = self.classes[each]
+        inputs = self.inputs[each]
         return "Sampler" in name and ("latent_image" in inputs or "steps" in inputs)
 
     # literals
 
     def _has_literal(self, each: str, name: str) -> bool:
-        inputs = _inputs(self.graph, each)
+        inputs = self.inputs[each]
         return name in inputs and not is_link(inputs[name])
 
     def _value(self, each: str, name: str) -> Any:
@@ -546,7 +558,7 @@ class _Planner:
         seen = set()
         while each not in seen:
             seen.add(each)
-            inputs = _inputs(self.graph, each)
+            inputs = self.inputs[each]
             value = inputs.get(name)
             if not is_link(value):
                 self.reads.add((each, name))
@@ -554,7 +566,7 @@ class _Planner:
             if value[0] not in self.graph:
                 return None
             each = value[0]
-            names = [one for one in (*_PRIMITIVES, name) if one in _inputs(self.graph, each)]
+            names = [one for one in (*_PRIMITIVES, name) if one in self.inputs[each]]
             if not names:
                 return None
             name = names[0]
@@ -575,7 +587,7 @@ class _Planner:
         return None if number is None else int(min(number, most))
 
     def _source(self, each: str, name: str) -> str | None:
-        value = _inputs(self.graph, each).get(name)
+        value = self.inputs[each].get(name)
         return value[0] if is_link(value) and value[0] in self.graph else None
 
     # steps and costs
@@ -595,21 +607,18 @@ class _Planner:
 
     def _cost(self, each: str) -> float:
         """Return the seconds a node usually takes; ours, set by `duration`'s source."""
-        name = self._class(each)
+        name = self.classes[each]
         if self._is_sampler(each):
             size, batch = self._shape(each) or (UNKNOWN_SIZE, 1)
             # An image of 1024 x 1024 pixels takes twice as long as one of 512 x 512.
             return 0.9 * self._steps(each) * math.sqrt(max(1, size[0] * size[1] * batch) / (512 * 512))
-        for words, seconds in _COSTS:
-            if any(word in name for word in words):
-                return seconds
-        return 0.1
+        return _usual_seconds(name)
 
     def _wrong(self, each: str) -> str | None:
-        name = self._class(each)
+        name = self.classes[each]
         if name not in self.catalogue:
             return None
-        values = _inputs(self.graph, each)
+        values = self.inputs[each]
         for one in self.catalogue[name].inputs.values():
             if one.type in _LINKED and one.name in values and not is_link(values[one.name]):
                 return one.name
@@ -618,15 +627,15 @@ class _Planner:
     # pictures
 
     def _pushes(self, each: str) -> int:
-        return self._pictures(each)[1] if self._class(each) in _PUSHING else 0
+        return self._pictures(each)[1] if self.classes[each] in _PUSHING else 0
 
     def _pictures(self, each: str) -> tuple[Size, int]:
         return self._shape(each) or (UNKNOWN_SIZE, 1)
 
     def _outputs(self, each: str) -> tuple[OutputSpec, ...]:
-        name = self._class(each)
+        name = self.classes[each]
         writes = _OUTPUTS.get(name, (_PNG,))
-        if ("format" in _inputs(self.graph, each)) and name in ("SaveAudioAdvanced", "SaveImageAdvanced"):
+        if ("format" in self.inputs[each]) and name in ("SaveAudioAdvanced", "SaveImageAdvanced"):
             chosen = _FORMATS.get((name, self._value(each, "format")))
             writes = (chosen,) if chosen is not None else writes
         if not writes:
@@ -670,14 +679,14 @@ class _Planner:
             each = path[-1]
             if each not in self.shapes:
                 self.shapes[each] = None  # stands while the way leads round in a circle
-                path.extend(source for source in _sources(self.graph, each) if source not in self.shapes)
+                path.extend(source for source in self.sources[each] if source not in self.shapes)
             else:
                 path.pop()
                 self.shapes[each] = self._shape_of(each)
         return self.shapes[start]
 
     def _shape_of(self, each: str) -> tuple[Size, int] | None:
-        name = self._class(each)
+        name = self.classes[each]
         if name in _IMAGE_LOADERS:
             file = self._value(each, _IMAGE_LOADERS[name])
             return self.sizes.get(str(file), UNKNOWN_SIZE), 1
@@ -694,10 +703,10 @@ class _Planner:
         return size, min(max(1, batch or 1), _MOST_IMAGES)
 
     def _taken(self, each: str) -> tuple[Size, int] | None:
-        inputs = _inputs(self.graph, each)
+        inputs = self.inputs[each]
         links = [name for name in inputs if self._source(each, name) is not None]
         ranked = sorted(links, key=lambda name: _PICTURES.index(name) if name in _PICTURES else len(_PICTURES))
-        joined = self._class(each) in _JOINING
+        joined = self.classes[each] in _JOINING
         found: tuple[Size, int] | None = None
         for name in ranked:
             shape = self.shapes.get(inputs[name][0])
@@ -709,7 +718,7 @@ class _Planner:
         return found
 
     def _own_size(self, each: str, taken: Size | None) -> Size | None:
-        inputs = _inputs(self.graph, each)
+        inputs = self.inputs[each]
         if "width" in inputs and "height" in inputs and not self._is_sampler(each):
             width, height = (self._integer(each, side, _MOST_PIXELS) for side in ("width", "height"))
             if width is not None and height is not None and (width > 0 or height > 0):
@@ -741,7 +750,7 @@ class _Planner:
 
     def _text(self, start: str, role: str) -> Place | None:
         """Follow the conditioning *role* of a sampler up to the text it was made from."""
-        inputs = _inputs(self.graph, start)
+        inputs = self.inputs[start]
         source = self._source(start, role)
         if source is None and "guider" in inputs:
             guider = self._source(start, "guider")
@@ -757,7 +766,7 @@ class _Planner:
             if each in seen:
                 continue
             seen.add(each)
-            values = _inputs(self.graph, each)
+            values = self.inputs[each]
             for name in _TEXTS:
                 if name in values and isinstance(unwrapped(values[name]), str):
                     return each, name
@@ -781,6 +790,15 @@ _COSTS: Sequence[tuple[tuple[str, ...], float]] = (
     (("Save", "Preview"), 0.3),
     (("Empty", "Primitive"), 0.01),
 )
+
+
+def _class(node: Any) -> str:
+    return str(node.get("class_type", "")) if isinstance(node, dict) else ""
+
+
+@functools.cache
+def _usual_seconds(name: str) -> float:
+    return next((seconds for words, seconds in _COSTS if any(word in name for word in words)), 0.1)
 
 
 def _pixels(side: float) -> int:

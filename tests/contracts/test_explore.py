@@ -179,6 +179,6 @@ SHAPE = Draft202012Validator(json.loads((data.schemas() / "_meta" / "scenario.sc
 
 
 @given(scenario=scenarios("genstudio"))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_scenario_drawn_is_a_scenario_file(scenario: Scenario) -> None:
     SHAPE.validate(scenario)

@@ -149,7 +149,7 @@ def differing(provider: Provider) -> list[str]:
     return [f"{n}={r}" for n, r in provider.readings.items() if r != provider.variants[n].default]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     body=JSON_VALUES | st.builds(answer, JSON_VALUES) | st.builds(lambda value: answer(info(files=value)), JSON_VALUES)
 )

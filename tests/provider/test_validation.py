@@ -112,7 +112,7 @@ def containers(value: Any) -> Iterator[Any]:
             yield from containers(inner)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(case=mutated())
 def test_the_fast_and_the_eloquent_library_agree(case: tuple[dict[str, str], Any]) -> None:
     schema, body = case

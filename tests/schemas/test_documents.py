@@ -161,7 +161,7 @@ def test_every_reading_leaves_valid_documents(folder: Path) -> None:
 
 
 @each_folder_with_variants
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(draw=st.data())
 def test_readings_of_different_variants_load_together(folder: Path, draw: st.DataObject) -> None:
     variants = read(folder / "variants.json")

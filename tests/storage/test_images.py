@@ -36,7 +36,7 @@ def test_a_picture_has_the_size_and_format_of_its_recipe(extension: str, form: s
 
 
 @given(width=st.integers(1, 300), height=st.integers(1, 300), seed=st.integers(-(2**70), 2**70), text=st.text())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_recipe_can_be_drawn_and_gives_the_same_bytes_again(width: int, height: int, seed: int, text: str) -> None:
     recipe = Picture(width, height, seed, text)
 

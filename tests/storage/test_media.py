@@ -76,7 +76,7 @@ def test_tensors_are_safetensors_whose_offsets_cover_the_file(extension: Any, na
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(text=st.text(alphabet=st.characters()), seed=st.integers(-(2**63), 2**64), side=st.integers(1, 300))
 def test_any_prompt_seed_and_size_make_a_readable_svg(text: Any, seed: Any, side: Any) -> None:
     root = ET.fromstring(media.make(picture("svg", text=text, seed=seed, width=side)))

@@ -197,7 +197,7 @@ async def run(scenario: Any, acts: list[str]) -> tuple[str, str, list[Any], list
     return journal, exchanges, await world.faults(), leaked, (await other.control("GET", "journal")).text
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(scenarios, steps)
 def test_whatever_scenario_is_drawn_the_emulator_keeps_its_word(scenario: Any, acts: list[str]) -> None:
     journal, exchanges, faults, leaked, others_journal = asyncio.run(run(scenario, acts))

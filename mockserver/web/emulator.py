@@ -31,6 +31,7 @@ from mockserver.web.links import FILES, Store
 from mockserver.web.offer import Offer, Served, in_settings, with_setting
 from mockserver.web.push import Pacer
 from mockserver.web.recorder import Recorder
+from mockserver.world.budget import Budget
 from mockserver.world.chance import Stream, world_key
 from mockserver.world.service import Service
 from mockserver.world.setup import Setup
@@ -45,6 +46,9 @@ WORLD_WORDS = ("id", "scenario", "port")
 """What may be said of a new world beside the words of a setting."""
 MAX_OFFERS = 32
 """Offers that settings of worlds asked for are kept up to this number; worlds keep theirs anyway."""
+MIB = 1024 * 1024
+JOURNALS, TRAFFIC, UPLOADS = 256 * MIB, 256 * MIB, 512 * MIB
+"""Bytes that all worlds of a server may keep together, see `Budget`: some are full, or all hold a little."""
 DEFAULT = Setting()
 
 
@@ -99,8 +103,16 @@ class Stage:
         """Real seconds of its latest use."""
         self.ports: dict[str, Listener] = {}
         """Provider -> the port of its own that it has in this world."""
-        self.recorder = Recorder()
-        self.world = World(id, seed=seed, start=start, rate=rate, real=time.monotonic(), setup=self._setup)
+        self.recorder = Recorder(budget=emulator.traffic)
+        self.world = World(
+            id,
+            seed=seed,
+            start=start,
+            rate=rate,
+            real=time.monotonic(),
+            setup=self._setup,
+            journals=emulator.journals,
+        )
         self.pacer = Pacer(self.world, leaps=emulator.leaps)
         self.nonces = Nonces()
         self.busy = 0
@@ -166,8 +178,10 @@ class Stage:
         self.pacer.stir()
 
     def end(self) -> None:
-        """Let go of whoever waits for it, and of its ports."""
+        """Let go of whoever waits for it, of its ports, and of its part of what all worlds may keep."""
         self.reset()
+        self.world.end()
+        self.recorder.close()
         for port in self.ports.values():
             port.close()
 
@@ -175,7 +189,7 @@ class Stage:
         secrets = {"token": self._secret(provider.name, "token")}
         setup = self.offer.hosting.setup(provider, secrets, self.recorder.problem, lambda: self.world.service(provider))
         slots = setup.slots if self.slots is None else self.slots
-        return replace(setup, outlook=self.scripts.outlook(setup.outlook), slots=slots)
+        return replace(setup, outlook=self.scripts.outlook(setup.outlook), slots=slots, uploads=self.emulator.uploads)
 
     def _access_key(self, store: Provider, provider: str) -> str:
         """Draw the id of the key that signs links, in the form that the store's machine gives for an account."""
@@ -199,6 +213,7 @@ class Emulator:
 
     def __init__(self, settings: Settings, *, leaps: bool = False, real: Callable[[], float] = time.monotonic) -> None:
         self.results = Results()
+        self.journals, self.traffic, self.uploads = Budget(JOURNALS), Budget(TRAFFIC), Budget(UPLOADS)
         self.leaps = leaps
         self.listen: Callable[[str, str, int], Awaitable[Listener]] | None = None
         """Opens a port (0 for a free one) for one provider in one world; given by whoever owns the sockets."""

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlencode
 from mockserver.exchange import Exchange, Frame
 from mockserver.storage.signing import SCHEMES
 from mockserver.web.credentials import scheme_of
+from mockserver.world.budget import Account, Budget
 
 log = logging.getLogger("mockserver")
 
@@ -40,21 +41,27 @@ T = TypeVar("T")
 class Newest(Generic[T]):
     """The newest of what is added, up to so many bytes; `gone` counts what went."""
 
-    def __init__(self, most: int, size: Callable[[T], int]) -> None:
+    def __init__(self, most: int, size: Callable[[T], int], budget: Budget | None = None) -> None:
         self._kept: deque[T] = deque()
-        self._most, self._size, self._bytes = most, size, 0
+        self._size, self._room = size, Account(most, budget)
         self.gone = 0
 
     def add(self, one: T) -> None:
         self._kept.append(one)
-        self._bytes += self._size(one)
-        while self._bytes > self._most and len(self._kept) > 1:
-            self._bytes -= self._size(self._kept.popleft())
+        self._room.change(self._size(one))
+        while self._room.over and len(self._kept) > 1:
+            self._room.change(-self._size(self._kept.popleft()))
             self.gone += 1
 
     def clear(self) -> None:
         self._kept.clear()
-        self._bytes = self.gone = 0
+        self._room.change(-self._room.held)
+        self.gone = 0
+
+    def close(self) -> None:
+        """Give its room back: nothing is added any more."""
+        self.clear()
+        self._room.close()
 
     def __iter__(self) -> Iterator[T]:
         return iter(tuple(self._kept))
@@ -73,9 +80,9 @@ class Frames(Newest[Frame]):
 class Recorder:
     """The exchanges and problems of one world."""
 
-    def __init__(self, most: int = KEPT_BYTES) -> None:
-        self._exchanges = Newest[Exchange](most, _size)
-        self.problems = Newest[dict[str, Any]](KEPT_PROBLEMS, _size_of_problem)
+    def __init__(self, most: int = KEPT_BYTES, budget: Budget | None = None) -> None:
+        self._exchanges = Newest[Exchange](most, _size, budget)
+        self.problems = Newest[dict[str, Any]](KEPT_PROBLEMS, _size_of_problem, budget)
         self.count = 0
 
     def next_number(self) -> int:
@@ -120,6 +127,11 @@ class Recorder:
         self._exchanges.clear()
         self.problems.clear()
         self.count = 0
+
+    def close(self) -> None:
+        """Give its room back: its world is no more."""
+        self._exchanges.close()
+        self.problems.close()
 
 
 class Secrets:
@@ -230,7 +242,9 @@ def _body(body: bytes) -> dict[str, str]:
 
 
 def _size(exchange: Exchange) -> int:
-    size = OVERHEAD + len(exchange.request_body) + len(exchange.response_body)
+    size = OVERHEAD + len(exchange.request_body) + len(exchange.response_body) + len(exchange.query)
+    for _, value in exchange.request_headers:
+        size += len(value)
     for frame in exchange.frames:
         size += FRAME_OVERHEAD + len(frame.data)
     return size

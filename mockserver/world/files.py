@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from mockserver.world.budget import Account, Budget
+
 if TYPE_CHECKING:
     from mockserver.world.plan import PlannedNode
     from mockserver.world.runs import Runs
@@ -165,17 +167,16 @@ Place = tuple[str, str, str]
 
 
 class Shelf:
-    """Uploads by id, key and place; the oldest go when they outgrow *max_bytes* or *max_files*."""
+    """Uploads by id, key and place; the oldest go when they outgrow *max_bytes*, *budget* or *max_files*."""
 
-    __slots__ = ("_by_id", "_by_key", "_by_place", "_bytes", "_files", "_max_bytes", "_max_files", "made")
+    __slots__ = ("_by_id", "_by_key", "_by_place", "_files", "_max_files", "_room", "made")
 
-    def __init__(self, max_bytes: int, max_files: int) -> None:
+    def __init__(self, max_bytes: int, max_files: int, budget: Budget | None = None) -> None:
         self._files: OrderedDict[int, File] = OrderedDict()
         self._by_id: dict[str, File] = {}
         self._by_key: dict[str, File] = {}
         self._by_place: dict[Place, File] = {}
-        self._bytes = 0
-        self._max_bytes = max_bytes
+        self._room = Account(max_bytes, budget)
         self._max_files = max_files
         self.made = 0
 
@@ -189,12 +190,12 @@ class Shelf:
         if file.key:
             self._by_key[file.key] = file
         self._by_place[file.root, file.folder, file.name] = file
-        self._bytes += file.size or 0
+        self._room.change(file.size or 0)
         self._shrink(file)
 
     def fill(self, file: File, content: bytes, media: str | None) -> None:
         """Put *content* in the place of *file*."""
-        self._bytes += len(content) - (file.size or 0)
+        self._room.change(len(content) - (file.size or 0))
         file.content = content
         file.media = media or file.media
         self._shrink(file)
@@ -202,7 +203,7 @@ class Shelf:
     def remove(self, file: File) -> None:
         if self._files.pop(file.number, None) is None:
             return
-        self._bytes -= file.size or 0
+        self._room.change(-(file.size or 0))
         place = (file.root, file.folder, file.name)
         indexes: tuple[tuple[dict[Any, File], Any], ...] = (
             (self._by_id, file.id),
@@ -221,6 +222,10 @@ class Shelf:
             return self._by_key.get(key)
         return None if place is None else self._by_place.get(place)
 
+    def close(self) -> None:
+        """Give its room back: its world is no more."""
+        self._room.close()
+
     def __iter__(self) -> Iterator[File]:
         return iter(self._files.values())
 
@@ -228,7 +233,7 @@ class Shelf:
         return len(self._files)
 
     def _shrink(self, newest: File) -> None:
-        while len(self._files) > self._max_files or (self._bytes > self._max_bytes and len(self._files) > 1):
+        while len(self._files) > self._max_files or (self._room.over and len(self._files) > 1):
             oldest = next(iter(self._files.values()))
             if oldest is newest:
                 return

@@ -12,6 +12,8 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from mockserver.world.budget import Account, Budget
+
 DEFAULT_BYTES = 64 * 1024 * 1024
 NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 # A slim entry measured with its place in the deque; facts add what they hold.
@@ -55,16 +57,15 @@ class Extract(NamedTuple):
 
 
 class Journal:
-    """Entries in order, the newest up to *max_bytes* (by estimate)."""
+    """Entries in order, the newest up to *max_bytes* (by estimate), and what *budget* leaves."""
 
-    __slots__ = ("_bytes", "_entries", "_max_bytes", "last")
+    __slots__ = ("_entries", "_room", "last")
 
-    def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
+    def __init__(self, max_bytes: int = DEFAULT_BYTES, budget: Budget | None = None) -> None:
         self.last = 0
         """Number of the newest entry; 0 before the first."""
         self._entries: deque[Entry] = deque()
-        self._bytes = 0
-        self._max_bytes = max_bytes
+        self._room = Account(max_bytes, budget)
 
     def add(
         self,
@@ -77,10 +78,15 @@ class Journal:
     ) -> None:
         self.last += 1
         self._entries.append(Entry(self.last, at, provider, name, task, facts, cause))
-        self._bytes += _ENTRY_BYTES if facts is NO_FACTS else _size(facts)
-        while self._bytes > self._max_bytes and len(self._entries) > 1:
+        self._room.change(_ENTRY_BYTES if facts is NO_FACTS else _size(facts))
+        while self._room.over and len(self._entries) > 1:
             oldest = self._entries.popleft()
-            self._bytes -= _ENTRY_BYTES if oldest.facts is NO_FACTS else _size(oldest.facts)
+            self._room.change(-(_ENTRY_BYTES if oldest.facts is NO_FACTS else _size(oldest.facts)))
+
+    def close(self) -> None:
+        """Give its room back: its world is no more."""
+        self._entries.clear()
+        self._room.close()
 
     def since(self, number: int = 0, limit: int | None = None) -> Extract:
         """Return at most *limit* entries after entry *number*, and how many of those asked for are gone."""

@@ -95,7 +95,7 @@ class Service:
         self.log = Log(self.runs, self.lives)
         if self.runs.kind.log:
             self.runs.log = self.log
-        self.uploads = Shelf(setup.max_upload_bytes, setup.max_uploads)
+        self.uploads = Shelf(setup.max_upload_bytes, setup.max_uploads, setup.uploads)
         self._kernel = kernel
         self._journal = journal
         self._submitted = 0

@@ -14,6 +14,7 @@ from mockserver.provider.model import Json, Present
 from mockserver.provider.scope import Chance
 
 if TYPE_CHECKING:
+    from mockserver.world.budget import Budget
     from mockserver.world.files import File
     from mockserver.world.task import Outlook, Plan, Task
     from mockserver.world.things import Thing
@@ -120,3 +121,5 @@ class Setup:
     """Finished tasks kept; the oldest go first."""
     max_uploads: int = 10_000
     max_upload_bytes: int = 256 * 1024 * 1024
+    uploads: Budget | None = None
+    """What the uploads of all worlds may take together; None for no bound."""

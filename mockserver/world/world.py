@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mockserver.provider.model import Provider
+from mockserver.world.budget import Budget
 from mockserver.world.chance import world_key
 from mockserver.world.clock import Clock
 from mockserver.world.journal import DEFAULT_BYTES, Journal
@@ -24,6 +25,7 @@ class World:
         rate: virtual seconds per real second; 0 is turned by hand.
         real: real seconds (of any clock that does not go back) at its start.
         setup: makes the settings of a provider's service when it is first used.
+        journals: what the journals of all worlds may take together; None for no bound.
     """
 
     def __init__(
@@ -36,18 +38,19 @@ class World:
         real: float = 0.0,
         setup: Callable[[Provider], Setup] = lambda provider: Setup(),
         journal_bytes: int = DEFAULT_BYTES,
+        journals: Budget | None = None,
     ) -> None:
         self.id = id
         self.seed = seed
         self.setup = setup
-        self._journal_bytes = journal_bytes
+        self._journal_bytes, self._journals = journal_bytes, journals
         self._real = real
         self._begin(start, rate)
 
     def _begin(self, start: float, rate: float) -> None:
         self.clock = Clock(start, rate, self._real)
         self.kernel = Kernel(start)
-        self.journal = Journal(self._journal_bytes)
+        self.journal = Journal(self._journal_bytes, self._journals)
         self.services: dict[str, Service] = {}
 
     @property
@@ -118,6 +121,12 @@ class World:
     def reset(self, real: float | None = None) -> None:
         """Begin again at the start, with the same seed and rate: no tasks, files, journal; watches end."""
         self._real = self._real if real is None else max(self._real, real)
+        self.end()
+        self._begin(self.clock.start, self.clock.rate)
+
+    def end(self) -> None:
+        """Let go of who watches, and give the room back that others may need."""
         for service in self.services.values():
             service.runs.watches.close()
-        self._begin(self.clock.start, self.clock.rate)
+            service.uploads.close()
+        self.journal.close()

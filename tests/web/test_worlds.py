@@ -228,3 +228,20 @@ def test_200_worlds_are_used_from_8_threads_each_with_its_own_clock(api: Api) ->
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(use, range(200))) == [(3, 500 + 2 * number, 1) for number in range(200)]
+
+
+def test_all_worlds_together_keep_no_more_traffic_than_one_server_may(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mockserver.web.emulator.TRAFFIC", 200_000)
+    api = serve()
+    kept = 0
+    for _ in range(10):
+        world = api.http.post("/_mock/worlds", json={}).json()
+        for _ in range(10):
+            api.http.get(world["urls"]["genstudio"] + "/nowhere", headers={"x-long": "y" * 20_000})
+    for world in api.http.get("/_mock/worlds").json()["worlds"]:
+        lines = api.http.get(f"/_mock/worlds/{world['id']}/exchanges").text.splitlines()
+        kept += sum(map(len, lines))
+
+    assert kept < 2 * 200_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
+import httpx
 import pytest
 
 from mockserver import data
@@ -37,6 +38,16 @@ def found(played: list[Record]) -> dict[str, list[str]]:
 @pytest.mark.parametrize("case", [case for case in CASES if case not in EXPECTED])
 def test_a_recorded_case_is_answered_as_the_real_server_did(found: dict[str, list[str]], case: str) -> None:
     assert found[case] == []
+
+
+def test_the_case_that_cannot_match_does_once_its_outputs_come_in_the_order_of_that_process() -> None:
+    (record,) = (record for record in PLAYED if case_of(record) in EXPECTED)
+    graph = record["request"]["json"]["prompt"]
+    swapped = {"prompt": {id: graph[id] for id in ("1", "3", "2")}}
+    with running(Settings(providers=("comfyui",), port=0, rate=0.0)) as server:
+        answer = httpx.post(f"{server.url}/prompt", json=swapped)
+
+    assert (answer.status_code, answer.json()) == (record["response"]["status"], record["response"]["json"])
 
 
 def test_the_comparison_bites(played: list[Record]) -> None:

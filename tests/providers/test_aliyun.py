@@ -748,6 +748,21 @@ def test_reading_several_files_list(serve: Serve, tmp_path: Path) -> None:
     assert isinstance(default.done(workflow_id="pair")["data"]["result"]["pair"], dict)
 
 
+def test_an_output_that_is_no_file_is_its_plain_value(serve: Serve, tmp_path: Path) -> None:
+    graph = json.loads((data.fixtures() / "workflows" / f"{WITHOUT_OUTPUTS}.json").read_bytes())
+    graph["20"] = {"class_type": "PreviewAny", "inputs": {"source": "as it stands"}}
+    (tmp_path / "told.json").write_text(json.dumps(graph))
+    published = {"inputs": {"note": {"node": "20", "input": "source"}}, "outputs": {"poster": "9", "info": "20"}}
+    (tmp_path / "told.publish.json").write_text(json.dumps(published))
+    shop = serve(workflows_dir=tmp_path)
+
+    plain = shop.done(workflow_id="told")["data"]["result"]
+    changed = shop.done(workflow_id="told", inputs={"note": "as it was asked"})["data"]["result"]
+
+    assert (plain["info"], plain["poster"]["type"]) == ("as it stands", "image")
+    assert changed["info"] == "as it was asked"
+
+
 def test_reading_temp_files_nowhere(reading: Callable[..., Workshop]) -> None:
     assert reading(temp_files="nowhere").done(return_temp_files=True)["data"]["images"] == []
 

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from mockserver.provider import load
 CHUNK = 2 * 1024 * 1024
 SMALL = 16 * 1024 * 1024
 """A file this small is done before other processes have started."""
+STRIDE = 1000
+"""Exchanges between two reports of progress."""
 Progress = Callable[[int], None]
 """Told how many exchanges were judged since it was told last."""
 
@@ -152,16 +155,17 @@ def _check(
     recording: Recording, known: Iterable[Promise], terms: Terms, jobs: int, progress: Progress | None
 ) -> Verdict:
     judge = Judge(known, file=str(recording.path))
-    waiting = 0
-    for look in _looks(recording, known, terms, jobs):
-        judge.take(look)
-        waiting += 1
-        if waiting == 1000 and progress is not None:
-            progress(waiting)
-            waiting = 0
-    if progress is not None:
-        progress(waiting)
-    return judge.close()
+    looks = _looks(recording, known, terms, jobs)
+    take, before = judge.take, 0
+    while True:
+        for look in islice(looks, STRIDE):
+            take(look)
+        judged = judge.verdict.counts.exchanges
+        if progress is not None:
+            progress(judged - before)
+        if judged - before < STRIDE:
+            return judge.close()
+        before = judged
 
 
 def _looks(recording: Recording, known: Iterable[Promise], terms: Terms, jobs: int) -> Iterator[Look]:

@@ -17,8 +17,9 @@ from urllib.parse import parse_qsl, urlsplit
 import orjson
 
 from contracts import overrides
+from contracts.history import said
 from contracts.model import Answered, Asked, Breach, Heard, Look, Sight
-from contracts.promise import PERHAPS, Documented, Profile, Promise, Step
+from contracts.promise import PERHAPS, Documented, Profile, Promise, StateMachine, Step
 from contracts.rules import Severity
 from mockserver.errors import Refused
 from mockserver.exchange import Exchange, Frame
@@ -55,57 +56,61 @@ class Examiner:
         self._answered: dict[Any, tuple[Answered, Any, bool]] = {}
         """Understood answers: for which tasks, and whether the same could be said of any one task."""
         self._heard: dict[Any, Answered] = {}
-        self._steps: dict[tuple[str, str, str], Step | None] = {}
+        self._steps: dict[tuple[str, str, str], Step] = {}
 
     def look(self, exchange: Exchange) -> Look:
         """Return all that one exchange says by itself."""
-        promise, path = self._promise(exchange)
+        method, path, status = exchange.method, exchange.path, exchange.status
+        promise = self.promises.get(exchange.provider)
+        if promise is None:
+            promise, path = self._promise(exchange)
         breaches: tuple[Breach, ...] = ()
-        step = None
-        if promise is not None:
-            key = (promise.name, exchange.method, path)
-            if key in self._steps:
-                step = self._steps[key]
-            else:
-                step = promise.step(exchange.method, path)
-                _remember(self._steps, key, step)
+        sights: tuple[Sight, ...]
+        feed = None
+        step = self._step(promise, method, path) if promise is not None else None
         if promise is None or step is None or (step.operation is None and step.channel is None):
             breaches = self._unknown(exchange, promise, path, step)
-            status = exchange.status
             asked = NOT_ASKED
-            answered = Answered(status, status >= 400, (), (), 1)
-            feed = None
-        elif step.channel is not None:
+            answered, sights = Answered(status, status >= 400, (), (), 1), ()
+        elif step.operation is not None:
+            asked = self._ask(promise, step.operation, step, exchange)
+            answered, sights = self._answer(promise, step.operation.id, exchange, asked)
+        else:
+            assert step.channel is not None
             asked = self._asked_channel(promise, step.channel, exchange)
-            if exchange.status in (101, 200):
-                answered = Answered(exchange.status, False, (), (), 1)
+            if status in (101, 200):
+                answered, sights = Answered(status, False, (), (), 1), ()
                 feed, breaches = self._feed(promise, step.channel, asked, exchange.frames)
             else:
-                answered, feed = self._answer(promise, "", exchange, asked), None
-        else:
-            assert step.operation is not None
-            asked = self._ask(promise, step.operation, step, exchange)
-            answered, feed = self._answer(promise, step.operation.id, exchange, asked), None
+                answered, sights = self._answer(promise, "", exchange, asked)
         return Look(
-            provider=promise.name if promise is not None else "",
-            number=exchange.number,
-            at=exchange.at,
-            asked=asked,
-            answered=answered,
-            method=exchange.method,
-            path=exchange.path,
-            query=exchange.query,
-            excerpt=(exchange.request_body[:EXCERPT], exchange.response_body[:EXCERPT]),
-            breaches=breaches,
-            retry_after=_retry_after(exchange) if exchange.status in (429, 503) else None,
-            feed=feed,
-            store=promise is not None and promise.store,
+            promise.name if promise is not None else "",
+            exchange.number,
+            exchange.at,
+            asked,
+            answered,
+            sights,
+            method,
+            exchange.path,
+            exchange.query,
+            (exchange.request_body[:EXCERPT], exchange.response_body[:EXCERPT]),
+            breaches,
+            _retry_after(exchange) if status in (429, 503) else None,
+            feed,
+            promise is not None and promise.store,
         )
+
+    def _step(self, promise: Promise, method: str, path: str) -> Step | None:
+        key = (promise.name, method, path)
+        step = self._steps.get(key)
+        if step is None:
+            step = promise.step(method, path)
+            if step is not None:
+                _remember(self._steps, key, step)
+        return step
 
     def _promise(self, exchange: Exchange) -> tuple[Promise | None, str]:
         path = exchange.path
-        if exchange.provider in self.promises:
-            return self.promises[exchange.provider], path
         if self.chosen is not None and not self._elsewhere(exchange.host):
             chosen = self.promises[self.chosen]
             prefix = f"/{self.chosen}"
@@ -157,12 +162,12 @@ class Examiner:
     # the request
 
     def _ask(self, promise: Promise, operation: Operation, step: Step, exchange: Exchange) -> Asked:
-        if promise.store:  # signed by whoever gave the link; what is sent is anything
+        profile = step.profile
+        if profile is None:  # signed by whoever gave the link; what is sent is anything
             return Asked(operation.id, operation.verb.name, "file", (), 0, (), (), None, 0)
         headers = dict(exchange.request_headers)
         media = headers.get("content-type", "")
         body, query = exchange.request_body, exchange.query
-        profile = promise.profile(operation.id)
         bare = False
         if profile.credentials and not all(map(headers.__contains__, profile.credentials[0])):
             bare = not _given(profile, headers, query)
@@ -173,7 +178,7 @@ class Examiner:
             known = self._asked.get(key)
             if known is not None:
                 return known
-        asked = self._understand(promise, operation, step, headers, media, exchange, bare, leaks, _digest(key))
+        asked = self._understand(promise, operation, profile, step, headers, media, exchange, bare, leaks, _digest(key))
         if len(body) <= LARGEST and leaks is None:
             _remember(self._asked, key, asked)
         return asked
@@ -182,6 +187,7 @@ class Examiner:
         self,
         promise: Promise,
         operation: Operation,
+        profile: Profile,
         step: Step,
         headers: dict[str, str],
         media: str,
@@ -192,7 +198,7 @@ class Examiner:
     ) -> Asked:
         wrong: list[Breach] = []
         conduct: list[Breach] = []
-        body = _body_of(promise.profile(operation.id), media, exchange.request_body)
+        body = _body_of(profile, media, exchange.request_body)
         pairs = parse_qsl(exchange.query, keep_blank_values=True)
         assertions = 2
         if bare:
@@ -218,14 +224,15 @@ class Examiner:
                 wrong.append(Breach(violation.rule, "error", violation.text, violation.at))
             assertions += 1
         marks = _marks(operation, request)
-        if isinstance(body, dict) and kind != "multipart/form-data":
-            for at in promise.undocumented(operation.id)(body):
-                conduct.append(
-                    Breach("field-undocumented", "warning", f"{at.rpartition('/')[2]} is not documented", at)
-                )
+        if profile.strays is not None and isinstance(body, dict) and kind != "multipart/form-data":
+            strays: list[str] = []
+            profile.strays(body, "/body", strays)
+            for at in strays:
+                text = f"{at.rpartition('/')[2]} is not documented"
+                conduct.append(Breach("field-undocumented", "warning", text, at))
             assertions += 1
         if pairs:
-            known = promise.profile(operation.id).query
+            known = profile.query
             for name, _ in pairs:
                 if name not in known and not KEY_NAMES.fullmatch(name):
                     conduct.append(
@@ -261,28 +268,38 @@ class Examiner:
 
     # the answer
 
-    def _answer(self, promise: Promise, operation: str, exchange: Exchange, asked: Asked) -> Answered:
+    def _answer(
+        self, promise: Promise, operation: str, exchange: Exchange, asked: Asked
+    ) -> tuple[Answered, tuple[Sight, ...]]:
+        """Return an answer, understood, and what it says of which task."""
         media = ""
         for name, value in exchange.response_headers:
             if name == "content-type":
                 media = value
-        body, tasks = exchange.response_body, asked.tasks
-        documented = promise.documented(operation, exchange.status)
-        if len(body) > LARGEST or (documented is not None and documented.headers):
-            return self._weigh(promise, documented, exchange, asked, media)
+        body, tasks, status = exchange.response_body, asked.tasks, exchange.status
+        documented = promise.documented(operation, status)
+        if len(body) > LARGEST:
+            answered = self._weigh(promise, documented, exchange, asked, media)
+            return answered, answered.sights
         # Answers about one task each that differ in its id alone are the same answer.
-        sole = tasks[0] if len(tasks) == 1 else ""
+        count = len(tasks)
+        sole = tasks[0] if count == 1 else ""
         unnamed = body.replace(sole.encode(), ANY_TASK) if sole else body
-        key = (operation, promise.name, exchange.status, media, unnamed, exchange.method, len(tasks) or tasks)
+        shown: Any = count
+        if documented is not None and documented.headers:
+            headers = dict(exchange.response_headers)
+            shown = (count, *(headers.get(name) for name, _ in documented.headers))
+        key = (operation, promise.name, status, media, unnamed, exchange.method, shown)
         known = self._answered.get(key)
-        if known is not None and (not sole or known[1] == sole):
-            if len(tasks) < 2 or known[1] == tasks:
-                return known[0]
-        elif known is not None and known[2]:
-            return known[0].of(sole)
+        if known is not None:
+            answered, of, of_any = known
+            if of_any:
+                return answered, (Sight(sole, answered.sights[0].said),)
+            if of == (sole or tasks):
+                return answered, answered.sights
         answered = self._weigh(promise, documented, exchange, asked, media)
         _remember(self._answered, key, (answered, sole or tasks, answered.is_of(sole)))
-        return answered
+        return answered, answered.sights
 
     def _weigh(
         self, promise: Promise, documented: Documented | None, exchange: Exchange, asked: Asked, media: str
@@ -317,11 +334,12 @@ class Examiner:
                 breaches.append(Breach("error-in-catalogue", "error", text, "/body"))
         sights: tuple[Sight, ...] = ()
         if body is not None and body.observe is not None and not refused:
-            sights = _sights(body.observe(value), asked.tasks)
+            sights = _sights(body.observe(value), asked.tasks, promise.machine)
             breaches.extend(_of_sights(sights, asked))
             if body.guarded is not None:
                 assertions += 1
-                for where, states in body.guarded(value):
+                done = all(sight.said.states and sight.said.states <= body.showing for sight in sights)
+                for where, states in body.guarded(value) if not done else ():
                     text = f"{where} is shown, which only {' or '.join(sorted(states))} has"
                     breaches.append(Breach("results-only-where-allowed", "error", text, f"/body/{where}"))
             named = list(dict.fromkeys(body.named(value))) if body.named and asked.verb == "submit" else []
@@ -386,7 +404,7 @@ class Examiner:
             key = (promise.name, channel.name, frame.data)
             known = self._heard.get(key)
             if known is None:
-                known = _message(messages, frame.data, asked)
+                known = _message(messages, frame.data, asked, promise.machine)
                 if len(frame.data) <= LARGEST:
                     _remember(self._heard, key, known)
             heard.append(Heard(frame.at, known.sights))
@@ -415,23 +433,23 @@ class _Broken:
         self.what = what
 
 
-def _message(messages: Sequence[tuple[Any, Any]], text: str, asked: Asked) -> Answered:
+def _message(messages: Sequence[tuple[Any, Any]], text: str, asked: Asked, machine: StateMachine) -> Answered:
     try:
         value = orjson.loads(text)
     except ValueError:
         return Answered(101, False, (Breach("message-schema-json", "error", "a message that is not JSON"),), (), 1)
     for fits, observe in messages:
         if fits(value):
-            sights = _sights(observe(value), asked.tasks) if observe is not None else ()
+            sights = _sights(observe(value), asked.tasks, machine) if observe is not None else ()
             return Answered(101, False, tuple(_of_sights(sights, asked)), sights, 1)
     breach = Breach("message-schema-other", "error", f"fits no message of the channel: {text[:160]}")
     return Answered(101, False, (breach,), (), 1)
 
 
-def _sights(observations: Iterable[Any], asked: tuple[str, ...]) -> tuple[Sight, ...]:
+def _sights(observations: Iterable[Any], asked: tuple[str, ...], machine: StateMachine) -> tuple[Sight, ...]:
     sole = asked[0] if len(asked) == 1 else None
     return tuple(
-        Sight(one.task if one.task is not None else sole, one.states, dict(one.values), tuple(dict.fromkeys(one.links)))
+        Sight(one.task if one.task is not None else sole, said(one, machine))
         for one in observations
         if one.task is None or isinstance(one.task, str)  # a list of ids tells of none of them
     )
@@ -443,13 +461,14 @@ def _of_sights(sights: tuple[Sight, ...], asked: Asked) -> list[Breach]:
         if sight.task is not None and asked.tasks and sight.task not in asked.tasks:
             text = f"tells of task {sight.task}, where {', '.join(asked.tasks[:3])} was asked for"
             found.append(Breach("asked-is-answered", "error", text))
-        for link in sight.links:
+        links = sight.said.links
+        for link in links:
             if _misshapen(link):
                 found.append(Breach("links-well-formed", "error", f"the link {link[:120]!r} is no address"))
                 break
-        own = [link for link in sight.links if sight.task and sight.task in link]
-        if own and len(own) < len(sight.links):
-            other = next(link for link in sight.links if link not in own)
+        own = [link for link in links if sight.task and sight.task in link]
+        if own and len(own) < len(links):
+            other = next(link for link in links if link not in own)
             text = f"of the links of task {sight.task} some do not name it: {urlsplit(other).path[-90:]}"
             found.append(Breach("answer-agrees-with-itself", "warning", text))
     return found
@@ -458,7 +477,8 @@ def _of_sights(sights: tuple[Sight, ...], asked: Asked) -> list[Breach]:
 def _misshapen(link: str) -> bool:
     if UNREAL.search(link) is not None or link.startswith("//"):
         return True
-    return "://" in link[:12] and not urlsplit(link).netloc
+    at = link.find("://", 0, 12)
+    return at >= 0 and link[at + 3 : at + 4] in ("", "/", "?", "#")
 
 
 def _marks(what: Operation | Channel, request: Request) -> Marks:

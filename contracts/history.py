@@ -6,14 +6,13 @@ polling says must not be behind what a feed said before. A feed may be late: it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from contracts.model import Look, Sight
+from contracts.model import Look, Said, Sight
 from contracts.promise import StateMachine
-from mockserver.provider.observing import Several
+from mockserver.provider.observing import Observation, Several
 from mockserver.provider.vocabulary import SEEN_STATES, VALUES
 
 POLLS = 0
@@ -24,13 +23,28 @@ CLOSE = 0.011
 """Shares that differ by no more are the same: providers round down to whole percents."""
 SECOND = 1.0
 
-Emit = Callable[[str, str], None]
-"""Reports a breach: rule and text."""
+Broken = list[tuple[str, str]]
+"""Breaches: rule and text."""
 
 FIXED = frozenset(name for name, value in VALUES.items() if value.trait == "constant" and name != "task.id")
 GROWS = frozenset(name for name, value in VALUES.items() if value.trait == "grows" and name != "task.progress")
 LASTING = FIXED | GROWS
 MOMENTS = ("task.created", "task.started", "task.finished")
+
+
+def said(one: Observation, machine: StateMachine) -> Said:
+    """Return what *one* says, and all of it that is the same each time it is said."""
+    # A body that leaves every state possible says nothing of it.
+    states = frozenset() if len(one.states) == len(machine.all) else one.states.difference(SEEN_STATES)
+    progress = one.values.get("task.progress")
+    return Said(
+        states,
+        bool(one.states) and one.states <= {"unknown"},
+        dict(one.values),
+        None if isinstance(progress, bool) or not isinstance(progress, int | float) else progress,
+        tuple(name for name in one.values if name in LASTING or "#" in name),
+        tuple(dict.fromkeys(one.links)),
+    )
 
 
 @dataclass(slots=True)
@@ -53,8 +67,8 @@ class Account:
     progress: float | None = None
     positions: dict[str, float] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
-    said: dict[str, Any] | None = None
-    """The values of the last body: equal answers share them."""
+    said: Said | None = None
+    """What the last body said: equal answers share it."""
 
 
 @dataclass(slots=True)
@@ -71,7 +85,6 @@ class History:
     """A feed that ended before the task did."""
     asked: int = 0
     """The number of the last exchange that asked for it, whatever was answered."""
-    sights: int = 0
     seen: bool = False
     """Told in a state of the machine."""
     ended: bool = False
@@ -84,20 +97,17 @@ class History:
     points: list[Point] = field(default_factory=list)
     fixed: dict[str, Any] = field(default_factory=dict)
 
-    def tell(self, sight: Sight, *, at: float, number: int, source: int, emit: Emit) -> int:
-        """Take in what one body says; return how many assertions were made."""
-        machine = self.machine
-        self.sights += 1
-        if sight.states and sight.states <= {"unknown"}:
-            self.forgotten(at, emit)
+    def tell(self, sight: Sight, at: float, number: int, source: int, broken: Broken) -> int:
+        """Take in what one body says, adding what it breaks; return how many assertions were made."""
+        machine, said = self.machine, sight.said
+        if said.unknown:
+            self.forgotten(at, broken)
             return 1
         account = self.accounts.get(source)
-        if account is not None and account.said is sight.values and len(self.accounts) == 1:
+        if account is not None and account.said is said and len(self.accounts) == 1:
             self.last = at
             return 3  # the same as before
-        # A body that leaves every state possible says nothing of it.
-        states = frozenset() if len(sight.states) == len(machine.all) else sight.states.difference(SEEN_STATES)
-        values = sight.values
+        states, values, progress = said.states, said.values, said.progress
         if not states and len(values) < 2:
             return 0
         if machine.ids_return and self._again(values):
@@ -107,29 +117,28 @@ class History:
             account = None
         if account is None:
             account = self.accounts[source] = Account()
-        account.said = values
-        progress = values.get("task.progress")
-        if isinstance(progress, bool) or not isinstance(progress, int | float):
-            progress = None
+        account.said = said
         changed = False
         if states:
-            changed = self._states(states, account, source, emit)
+            changed = states != account.states and self._states(states, account, source, broken)
+            if machine.first_come and states <= machine.waiting:
+                self._positions(values, account, broken)
+            if (account.states or states) <= machine.final:
+                self.ended = True
         if progress is not None:
-            if account.progress is not None and progress < account.progress - CLOSE:
-                emit("progress-never-falls", f"progress was {account.progress:.0%}, then {progress:.0%}")
-            changed = changed or progress != account.progress
+            before = account.progress
+            if before is not None and progress < before - CLOSE:
+                broken.append(("progress-never-falls", f"progress was {before:.0%}, then {progress:.0%}"))
+            changed = changed or progress != before
             account.progress = progress
-        if machine.first_come and states and states <= machine.waiting:
-            self._positions(values, account, emit)
-        told = [name for name in values if name in LASTING or "#" in name]
-        if told:
-            self._values(values, told, account, emit)
-        if states and (account.states or states) <= machine.final:
-            self.ended = True
-        self.last = max(self.last, at)
+        if said.lasting:
+            self._values(values, said.lasting, account, broken)
+        if at > self.last:
+            self.last = at
         if changed or len(self.accounts) > 1:
             point = Point(at, number, account.states or states, progress, source != POLLS)
-            self._compare(point, emit)
+            if len(self.accounts) > 1:
+                self._compare(point, broken)
             if changed:
                 self._keep(point)
         return 3
@@ -139,71 +148,68 @@ class History:
         created, before = values.get("task.created"), self.fixed.get("task.created")
         return isinstance(created, int | float) and isinstance(before, int | float) and created > before
 
-    def forgotten(self, at: float, emit: Emit) -> None:
+    def forgotten(self, at: float, broken: Broken) -> None:
         """Take in that there is no such task now."""
         kept = self.machine.keep
         if self.seen and not self.deleted and (kept is None or at - self.last < kept):
-            emit("task-forgotten", "was known, then there is no such task")
+            broken.append(("task-forgotten", "was known, then there is no such task"))
             self.deleted = True
 
-    def _states(self, states: frozenset[str], account: Account, source: int, emit: Emit) -> bool:
+    def _states(self, states: frozenset[str], account: Account, source: int, broken: Broken) -> bool:
         before = account.states
-        self.seen = True
         if before is None:
+            self.seen = True
             account.states = states
             return True
-        if states == before:
-            return False
         machine = self.machine
         possible = machine.reach(before) & states
         if not possible:
             was, now = _named(before), _named(states)
             if before <= machine.final:
-                emit("state-final-stays-final", f"was {was}, then {now}")
+                broken.append(("state-final-stays-final", f"was {was}, then {now}"))
             else:
-                emit("state-step-legal", f"was {was}, then {now}, to which no steps lead")
+                broken.append(("state-step-legal", f"was {was}, then {now}, to which no steps lead"))
             possible = states
         elif source != POLLS and not (machine.one_step(before) & states):
-            emit("feed-skips-no-state", f"was {_named(before)}, then {_named(states)}, with nothing between")
+            broken.append(("feed-skips-no-state", f"was {_named(before)}, then {_named(states)}, with nothing between"))
         account.states = possible
         return possible != before
 
-    def _positions(self, values: dict[str, Any], account: Account, emit: Emit) -> None:
+    def _positions(self, values: dict[str, Any], account: Account, broken: Broken) -> None:
         for name in ("task.position", "task.ahead"):
             place = values.get(name)
             if isinstance(place, int | float) and not isinstance(place, bool):
                 before = account.positions.get(name)
                 if before is not None and place > before:
-                    emit("position-never-grows", f"was at place {before:g}, then at {place:g}")
+                    broken.append(("position-never-grows", f"was at place {before:g}, then at {place:g}"))
                 account.positions[name] = place
 
-    def _values(self, values: dict[str, Any], names: list[str], account: Account, emit: Emit) -> None:
+    def _values(self, values: dict[str, Any], names: tuple[str, ...], account: Account, broken: Broken) -> None:
         moments = [moment for name in MOMENTS if isinstance(moment := values.get(name), int | float)]
         if len(moments) > 1 and any(one > other + SECOND for one, other in pairwise(moments)):
-            emit("times-ordered", f"{', '.join(name for name in MOMENTS if name in values)} are {moments}")
+            broken.append(("times-ordered", f"{', '.join(name for name in MOMENTS if name in values)} are {moments}"))
         for name in names:
             value, base = values[name], name.partition("#")[0]
             if base in GROWS and isinstance(value, int | float):
                 before = account.values.get(name)
                 if before is not None and value < before - SECOND:
-                    emit("value-never-falls", f"{name} was {before:g}, then {value:g}")
+                    broken.append(("value-never-falls", f"{name} was {before:g}, then {value:g}"))
                 account.values[name] = value
             elif base in FIXED and not isinstance(value, Several):
                 before = self.fixed.setdefault(name, value)
                 if not _same(before, value):
-                    emit("value-stays", f"{name} was {before!r}, then {value!r}"[:300])
+                    broken.append(("value-stays", f"{name} was {before!r}, then {value!r}"[:300]))
                     self.fixed[name] = value
 
-    def _compare(self, point: Point, emit: Emit) -> None:
+    def _compare(self, point: Point, broken: Broken) -> None:
         """Hold a change against what the other accounts said before and after it."""
-        if len(self.accounts) > 1:
-            for other in self.points:
-                if other.fed != point.fed:
-                    fed, polled = (other, point) if other.fed else (point, other)
-                    if self._behind(fed, polled):
-                        was, now = _told(fed), _told(polled)
-                        emit("feed-agrees-with-polling", f"the feed said {was}, a later poll {now}")
-                        break
+        for other in self.points:
+            if other.fed != point.fed:
+                fed, polled = (other, point) if other.fed else (point, other)
+                if self._behind(fed, polled):
+                    was, now = _told(fed), _told(polled)
+                    broken.append(("feed-agrees-with-polling", f"the feed said {was}, a later poll {now}"))
+                    break
 
     def _keep(self, point: Point) -> None:
         if len(self.points) >= KEPT_POINTS:

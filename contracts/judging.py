@@ -7,13 +7,13 @@ is counted, not kept. A task that nobody speaks of for long is closed as if the 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from contracts.conduct import Conduct
 from contracts.history import POLLS, History, Point
 from contracts.links import Links, as_given
-from contracts.model import Breach, Counts, Finding, Look, Sight
+from contracts.model import ASKS, Breach, Counts, Finding, Look, Sight
 from contracts.promise import Promise
 from contracts.rules import Severity, find
 
@@ -22,6 +22,7 @@ FOLLOWED = 4096
 KEPT_FINDINGS = 200
 """Findings of one rule that are kept; further ones are counted."""
 KEPT_TIMELINES = 100
+FETCHES = frozenset({"GET", "HEAD"})
 LIVELY = 2.0
 """Seconds that clocks may differ."""
 
@@ -61,15 +62,17 @@ class Judge:
         self._links = Links()
         self._conduct = Conduct()
         self._seen: Counter[tuple[str, str]] = Counter()
+        self._broken: list[tuple[str, str]] = []
+        """Rules that a task's history just broke, and how."""
         self.verdict = Verdict()
 
     def take(self, look: Look) -> None:
         """Judge one exchange and what it means for those before it."""
         asked, answered, counts = look.asked, look.answered, self.verdict.counts
         counts.exchanges += 1
-        counts.assertions += asked.assertions + answered.assertions + len(look.feed or ())
+        counts.assertions += asked.assertions + answered.assertions
         self._seen[look.provider, asked.operation] += 1
-        used = self._links.used(look.path, look.query) if look.method in ("GET", "HEAD") else None
+        used = self._links.used(look.path, look.query) if look.method in FETCHES else None
         for breach in look.breaches:
             if used is None or breach.rule != "operation-known":
                 self._found(look, breach)
@@ -90,18 +93,16 @@ class Judge:
         for breach in self._conduct.take(look, promise.machine):
             self._found(look, breach)
         if asked.verb == "submit" and not answered.refused:
-            self._submitted(look, answered.sights, promise)
+            self._submitted(look, promise)
         elif asked.verb == "delete" and asked.of == "task" and not answered.refused:
             for history in self._named(look, asked.tasks):
                 history.deleted = True
-        for sight in answered.sights:
+        for sight in look.sights:
             self._tell(look, sight, look.at, POLLS, promise)
-        if asked.verb in ("list", "read"):
-            for known in self._named(look, asked.tasks) if asked.tasks else ():
-                known.asked = look.number
-        if asked.verb == "list" and asked.tasks and not answered.refused and not answered.breaches:
-            self._passed_over(look)
+        if asked.tasks and asked.verb in ASKS:
+            self._asked_for(look)
         if look.feed is not None:
+            counts.assertions += len(look.feed)
             self._fed(look, promise)
 
     def close(self) -> Verdict:
@@ -113,8 +114,8 @@ class Judge:
         self.verdict.findings.sort(key=lambda one: (order[one.severity], one.number))
         return self.verdict
 
-    def _submitted(self, look: Look, sights: tuple[Sight, ...], promise: Promise) -> None:
-        ids = {sight.task for sight in sights if sight.task is not None} or set(look.asked.tasks)
+    def _submitted(self, look: Look, promise: Promise) -> None:
+        ids = {sight.task for sight in look.sights if sight.task is not None} or set(look.asked.tasks)
         for id in ids:
             known = self._histories.get((promise.name, id))
             if known is not None and known.submitted is not None:
@@ -128,35 +129,39 @@ class Judge:
             history.submitted = look
 
     def _tell(self, look: Look, sight: Sight, at: float, source: int, promise: Promise) -> None:
-        for link in sight.links:
-            if isinstance(link, str):
-                self._links.give(promise.name, sight.task, link)
+        said = sight.said
+        for link in said.links:
+            self._links.give(promise.name, sight.task, link)
         if sight.task is None:
             return
         history = self._history(look, sight.task, promise)
+        self.verdict.counts.assertions += history.tell(sight, at, look.number, source, self._broken)
+        if said.links and look.asked.verb != "submit" and said.states and said.states <= promise.machine.waiting:
+            self._broken.append(("results-only-where-allowed", "waits, and has results already"))
+        if self._broken:
+            self._report(look, history)
 
-        emit = self._emit(look, history)
-        counts = self.verdict.counts
-        counts.assertions += history.tell(sight, at=at, number=look.number, source=source, emit=emit)
-        waits = sight.states and sight.states <= promise.machine.waiting
-        if waits and sight.links and look.asked.verb != "submit":
-            emit("results-only-where-allowed", "waits, and has results already")
+    def _asked_for(self, look: Look) -> None:
+        """Note that somebody asks for these tasks. A list that names no longer what it once named tells it is gone."""
+        asked, answered = look.asked, look.answered
+        tells = asked.verb == "list" and not answered.refused and not answered.breaches
+        named = [sight.task for sight in look.sights]
+        for id in asked.tasks:
+            history = self._histories.get((look.provider, id))
+            if history is None:
+                continue
+            history.asked = look.number
+            if tells and id in named:
+                history.told_by.add(asked.operation)
+            elif tells and asked.operation in history.told_by:
+                history.forgotten(look.at, self._broken)
+                self._report(look, history)
 
-    def _passed_over(self, look: Look) -> None:
-        """A list that names no longer what it once named tells that it is gone."""
-        named = {sight.task for sight in look.answered.sights}
-        for history in self._named(look, look.asked.tasks):
-            if history.id in named:
-                history.told_by.add(look.asked.operation)
-            elif look.asked.operation in history.told_by:
-                history.forgotten(look.at, self._emit(look, history))
-
-    def _emit(self, look: Look, history: History) -> Callable[[str, str], None]:
-        def emit(rule: str, text: str) -> None:
-            history.findings += 1
+    def _report(self, look: Look, history: History) -> None:
+        history.findings += len(self._broken)
+        for rule, text in self._broken:
             self._found(look, Breach(rule, find(rule).severity, f"task {history.id} {text}"), history.id)
-
-        return emit
+        self._broken.clear()
 
     def _fed(self, look: Look, promise: Promise) -> None:
         told: dict[str, History] = {}

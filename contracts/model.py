@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 from contracts.rules import Severity
 
+ASKS = frozenset({"list", "read"})
+"""Verbs that ask how tasks stand."""
+
 
 class Breach(NamedTuple):
     """A rule that is broken, before it is known which call did so."""
@@ -42,17 +45,28 @@ class Finding:
     file: str = ""
 
 
+class Said(NamedTuple):
+    """What one body says of a task, whichever it is; equal bodies share one, so all that follows from it is here."""
+
+    states: frozenset[str]
+    """The states it may be in; none where the body does not tell."""
+    unknown: bool
+    """It says that there is no such task."""
+    values: dict[str, Any]
+    progress: float | None
+    lasting: tuple[str, ...]
+    """Those of `values` that keep a promise over time: fixed, or only growing."""
+    links: tuple[str, ...]
+
+
 class Sight(NamedTuple):
     """What one body says of one task."""
 
     task: str | None
-    states: frozenset[str]
-    values: dict[str, Any]
-    links: tuple[str, ...]
+    said: Said
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request, understood."""
 
     operation: str
@@ -74,14 +88,14 @@ class Asked:
     """A submit with the id of a known task replaces that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """An answer, understood."""
 
     status: int
     refused: bool
     breaches: tuple[Breach, ...]
     sights: tuple[Sight, ...]
+    """As the answer was first understood; it may say the same of another task (`Look.sights`)."""
     assertions: int
     said: str | None = None
     """The text of a refusal."""
@@ -91,13 +105,7 @@ class Answered:
         if not task or self.breaches or len(self.sights) != 1:
             return False
         sight = self.sights[0]
-        return sight.task == task and not sight.links and task not in repr(sight.values)
-
-    def of(self, task: str) -> Answered:
-        """Return the same said of another task."""
-        sight = self.sights[0]
-        told = Sight(task, sight.states, sight.values, sight.links)
-        return Answered(self.status, self.refused, (), (told,), self.assertions)
+        return sight.task == task and not sight.said.links and task not in repr(sight.said.values)
 
 
 class Heard(NamedTuple):
@@ -107,8 +115,7 @@ class Heard(NamedTuple):
     sights: tuple[Sight, ...]
 
 
-@dataclass(slots=True)
-class Look:
+class Look(NamedTuple):
     """One exchange, looked at by itself."""
 
     provider: str
@@ -116,6 +123,8 @@ class Look:
     at: float
     asked: Asked
     answered: Answered
+    sights: tuple[Sight, ...]
+    """What the answer says of which task."""
     method: str
     path: str
     query: str

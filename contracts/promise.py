@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import jwt
-
 from mockserver.provider.documents import Documents, Located, escape
 from mockserver.provider.model import Channel, Operation, Provider, Refusal, Violation
-from mockserver.provider.notation import JWT
+from mockserver.provider.notation import JWT, Unreadable, open_token
 from mockserver.provider.observing import Observer
 from mockserver.provider.validation import Validators
 from mockserver.provider.vocabulary import COLLECTIONS, SEEN_STATES
@@ -25,7 +23,8 @@ PERHAPS = "perhaps"
 
 Fits = Callable[[Any], bool]
 Reads = Callable[[Any], dict[str, Any]]
-Shown = Callable[[Any], list[Any]]
+Strays = Callable[[Any, str, list[str]], None]
+"""Adds the pointers of members that nobody documents to a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,8 @@ class Body:
     """The ids of tasks it names outside lists, every time that it does, those in tokens too."""
     guarded: Callable[[Any], list[tuple[str, frozenset[str]]]] | None
     """Results shown in a state in which its schema shows none: what, and the states that would show it."""
+    showing: frozenset[str]
+    """States that show all results, so that nothing need be looked for."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Step:
     channel: Channel | None
     parameters: Mapping[str, str] = field(default_factory=dict)
     allowed: tuple[str, ...] = ()
+    profile: Profile | None = None
+    """Of the operation; None at an object store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Profile:
     """Alternatives: headers (lower case) and query parameters (`?name`) that carry them; empty for none."""
     json_body: bool
     """Its body is JSON, rather than bytes or a form."""
+    strays: Strays | None
+    """Finds members of a body that nobody documents; None where none could be told."""
 
 
 class Promise:
@@ -113,7 +118,6 @@ class Promise:
         self.machine.ids_return = any(self._names_tasks(one) for one in submits)
         self._documented: dict[tuple[str, int], Documented | None] = {}
         self._messages: dict[str, tuple[tuple[Fits, Callable[[Any], list[Any]] | None], ...]] = {}
-        self._fields: dict[str, Callable[[Any], list[str]]] = {}
         self._profiles: dict[str, Profile] = {}
 
     def owns(self, host: str) -> bool:
@@ -150,7 +154,8 @@ class Promise:
         operation = (methods or {}).get(method) or ((methods or {}).get("GET") if method == "HEAD" else None)
         if operation is None and channel is not None and method == "GET":
             return Step(None, channel)
-        return Step(operation, None, parameters, tuple(sorted(methods or ())))
+        profile = self.profile(operation.id) if operation is not None and not self.store else None
+        return Step(operation, None, parameters, tuple(sorted(methods or ())), profile)
 
     def documented(self, operation: str, status: int) -> Documented | None:
         """Return what is documented of answers of an operation with a status; None where nothing is."""
@@ -174,20 +179,13 @@ class Promise:
             self._messages[channel] = tuple(found)
         return self._messages[channel]
 
-    def undocumented(self, operation: str) -> Callable[[Any], list[str]]:
-        """Return what lists the pointers of members of a request body that nobody documents."""
-        if operation not in self._fields:
-            request = self.documents.deref(self._bodies[operation].get("requestBody"))
-            schemas = [one.get("schema") for one in (request or {}).get("content", {}).values()]
-            self._fields[operation] = lambda body: list(_unknown(self.documents, schemas, body, "/body"))
-        return self._fields[operation]
-
     def profile(self, operation: str) -> Profile:
         """Return what an operation takes beside its body."""
         if operation not in self._profiles:
             body = self._bodies[operation]
             item = next(one for one in self.documents["openapi.json"]["paths"].values() if body in one.values())
             listed = [self.documents.deref(one) for one in (*item.get("parameters", ()), *body.get("parameters", ()))]
+            request = self.documents.deref(body.get("requestBody")) or {}
             schemes = self.provider.security_schemes.values()
             keys = frozenset(str(one["name"]) for one in schemes if one.get("in") == "query")
             self._profiles[operation] = Profile(
@@ -199,6 +197,7 @@ class Promise:
                     for alternative in self._operation(operation).security
                 ),
                 self._takes_json(body),
+                _strays(self.documents, [one.get("schema") for one in request.get("content", {}).values()]),
             )
         return self._profiles[operation]
 
@@ -255,7 +254,7 @@ class Promise:
             self._errors(schema, 0),
             self.observer.schema(schema),
             self._named(schema, 0),
-            self._guards(schema),
+            *self._guards(schema),
         )
 
     def _errors(self, schema: Any, depth: int) -> Reads | None:
@@ -325,7 +324,9 @@ class Promise:
 
     # results that only some states show
 
-    def _guards(self, schema: Located) -> Callable[[Any], list[tuple[str, frozenset[str]]]] | None:
+    def _guards(
+        self, schema: Located
+    ) -> tuple[Callable[[Any], list[tuple[str, frozenset[str]]]] | None, frozenset[str]]:
         entries: list[tuple[tuple[str, ...], Located]] = []
         _task_loops(self.documents, schema, (), entries)
         compiled = []
@@ -334,7 +335,7 @@ class Promise:
             if results:
                 compiled.append((path, bool(entries), self.observer.schema(entry), results))
         if not compiled:
-            return None
+            return None, frozenset()
 
         def guarded(body: Any) -> list[tuple[str, frozenset[str]]]:
             found = []
@@ -348,7 +349,7 @@ class Promise:
                             found.append(("/".join(where), states))
             return found
 
-        return guarded
+        return guarded, frozenset.intersection(*(states for *_, results in compiled for _, states in results))
 
 
 class StateMachine:
@@ -411,26 +412,39 @@ def _path_pattern(template: str, documents: Documents) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _unknown(documents: Documents, schemas: list[Any], value: Any, at: str) -> Iterator[str]:
-    """Yield the pointers of members that none of *schemas* names, where at least one of them names members."""
+WORKFLOWS = ("task.graph", "task.overrides", "task.inputs", "task.extra")
+DEEPEST = 12
+
+
+def _strays(documents: Documents, schemas: list[Any], depth: int = 0) -> Strays | None:
+    """Compile what finds members that none of *schemas* names, where at least one of them names members."""
     flats = [flat for schema in schemas if isinstance(schema, Located) for flat in _branches(documents, schema, 0)]
-    if any(flat.get("x-value") in ("task.graph", "task.overrides", "task.inputs", "task.extra") for flat in flats):
-        return
-    if isinstance(value, list):
-        items = [flat["items"] for flat in flats if isinstance(flat.get("items"), Located)]
-        for index, one in enumerate(value if items else ()):
-            yield from _unknown(documents, items, one, f"{at}/{index}")
-    if not isinstance(value, dict):
-        return
-    open_ended = any("additionalProperties" in flat or "patternProperties" in flat for flat in flats)
-    known = [name for flat in flats for name in flat.get("properties", {})]
-    for name, member in value.items():
-        parts = [flat["properties"][name] for flat in flats if name in flat.get("properties", {})]
-        parts += [flat["additionalProperties"] for flat in flats if not parts and "additionalProperties" in flat]
-        if parts:
-            yield from _unknown(documents, parts, member, f"{at}/{escape(name)}")
-        elif known and not open_ended:
-            yield f"{at}/{escape(name)}"
+    if depth > DEEPEST or not flats or any(flat.get("x-value") in WORKFLOWS for flat in flats):
+        return None
+    inside = _strays(documents, [flat["items"] for flat in flats if "items" in flat], depth + 1)
+    named: dict[str, list[Any]] = {}
+    for flat in flats:
+        for name, part in flat.get("properties", {}).items():
+            named.setdefault(name, []).append(part)
+    members = {name: _strays(documents, parts, depth + 1) for name, parts in named.items()}
+    others = _strays(documents, [flat.get("additionalProperties") for flat in flats], depth + 1)
+    closed = bool(named) and not any("additionalProperties" in flat or "patternProperties" in flat for flat in flats)
+    if inside is None and others is None and not closed and not any(members.values()):
+        return None
+
+    def strays(value: Any, at: str, found: list[str]) -> None:
+        if isinstance(value, dict):
+            for name, member in value.items():
+                part = members.get(name, others)
+                if part is not None:
+                    part(member, f"{at}/{escape(name)}", found)
+                elif closed and name not in members:
+                    found.append(f"{at}/{escape(name)}")
+        elif inside is not None and isinstance(value, list):
+            for index, one in enumerate(value):
+                inside(one, f"{at}/{index}", found)
+
+    return strays
 
 
 def _branches(documents: Documents, schema: Located, depth: int) -> Iterator[Located]:
@@ -452,8 +466,8 @@ def _carrier(scheme: Mapping[str, Any]) -> str:
 def _claims(token: Any) -> Any:
     """Return the claims of a token, unchecked; None where it is none, or hidden by the recording."""
     try:
-        return jwt.decode_complete(token, options={"verify_signature": False})["payload"]
-    except jwt.InvalidTokenError:
+        return open_token(token)[1]
+    except Unreadable:
         return None
 
 

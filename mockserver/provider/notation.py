@@ -138,6 +138,21 @@ def read_inside(media: str, encoding: str | None, text: Any) -> Any:
         raise Unreadable(str(error)) from None
 
 
+def open_token(text: Any) -> list[Any]:
+    """Return header and claims of a JSON Web Token, whoever signed it; raise `Unreadable` if it is none.
+
+    RFC 7519, section 7.2, without its checks of who signed; `jwt.decode_complete` takes ten times as long.
+    """
+    try:
+        header, claims, _ = text.split(".")
+        opened = [orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in (header, claims)]
+    except (ValueError, AttributeError):
+        raise Unreadable("is no token") from None
+    if not all(isinstance(part, dict) for part in opened):
+        raise Unreadable("is no token")
+    return opened
+
+
 def starred(table: Mapping[str, Any]) -> Notation | None:
     """Return the notation of an `x-map` whose one entry has a `*` on both sides, which stands for the same text there.
 

@@ -12,7 +12,6 @@ import logging
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -92,8 +91,7 @@ class Recorder:
     def keep(self, exchange: Exchange) -> None:
         """Keep *exchange*, cutting bodies, and let the oldest go where the bound asks for it."""
         if len(exchange.request_body) > KEPT_BODY or len(exchange.response_body) > KEPT_BODY:
-            exchange = replace(
-                exchange,
+            exchange = exchange._replace(
                 request_body=exchange.request_body[:KEPT_BODY],
                 response_body=exchange.response_body[:KEPT_BODY],
             )
@@ -168,8 +166,7 @@ class Secrets:
 
     def redacted(self, exchange: Exchange) -> Exchange:
         """Return *exchange* with every credential replaced by `***`."""
-        return replace(
-            exchange,
+        return exchange._replace(
             query=self._query(exchange.query),
             request_headers=self._headers(exchange.request_headers),
             response_headers=self._headers(exchange.response_headers),
@@ -181,7 +178,7 @@ class Secrets:
     def _frame(self, frame: Frame) -> Frame:
         if isinstance(frame.data, bytes):
             return frame
-        return replace(frame, data=self._body(frame.data.encode()).decode())
+        return frame._replace(data=self._body(frame.data.encode()).decode())
 
     def _headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         return tuple((name, REDACTED if name in self.headers else value) for name, value in headers)

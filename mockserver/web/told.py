@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mockserver.exchange import Exchange
@@ -16,7 +15,7 @@ MAX_TASKS = 5
 
 def facts(stage: Stage, exchange: Exchange) -> dict[str, Any]:
     """Return what a line tells: operation, tasks with state and cause, rules of scenarios, what breaks the contract."""
-    bare = replace(exchange, request_body=b"", response_body=b"", frames=())
+    bare = exchange._replace(request_body=b"", response_body=b"", frames=())
     shown: dict[str, Any] = {
         "number": exchange.number,
         "at": round(exchange.at, 3),

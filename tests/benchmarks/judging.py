@@ -1,11 +1,15 @@
 """Goal 6: what judging recorded traffic costs: small NDJSON exchanges on one core, all rules and grouping on.
 
-Counted are CPU seconds: the machine may be busy with other things.
+On one core CPU seconds are counted, since the machine may be busy with other things; on all cores only the clock tells.
+Peaks of memory are those of a process of its own, which follows the tasks; others only look at chunks for it.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +18,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from contracts.check import check
-from tests.benchmarks.measuring import Result
-from tests.contracts.test_recordings import kept
+from tests.benchmarks.measuring import ROOT, Result
+from tests.contracts.test_recordings import PEAK, kept
 from tests.contracts.traffic import studio
 
 WANTED = 50_000
 """NDJSON exchanges a second."""
 TURNS = 3
+SIZES = (30, 300)
+"""Megabytes whose peaks of memory are compared."""
 FOLLOWED = "polls of a task, the first and the last of each unlike all others"
 
 
@@ -40,6 +46,59 @@ def bench(*, short: bool = False) -> Iterator[Result]:
                 median(rates) >= wanted if wanted else None,
                 {"exchanges": len(lines), "bytes": path.stat().st_size, "rates": rates, "what": FOLLOWED},
             )
+        yield _on_all_cores(Path(folder) / "traffic.ndjson", len(lines), copies=1 if short else 8)
+        for jobs in (1, os.cpu_count() or 1):
+            yield _memory(lines, Path(folder), (1, 2) if short else SIZES, jobs)
+
+
+def _on_all_cores(path: Path, exchanges: int, *, copies: int) -> Result:
+    """Check a file long enough that starting the processes does not tell."""
+    long = path.with_name("long.ndjson")
+    with long.open("wb") as file:
+        for _ in range(copies):
+            file.write(path.read_bytes())
+    cores = os.cpu_count() or 1
+    seconds = {}
+    for jobs in (1, cores):
+        start = time.perf_counter()
+        check([long], provider="genstudio", jobs=jobs)
+        seconds[jobs] = time.perf_counter() - start
+    rate, gain = copies * exchanges / seconds[cores], seconds[1] / seconds[cores]
+    return Result(
+        "6",
+        f"contracts check, ndjson, {cores} cores",
+        "no goal",
+        f"{rate:.0f} exchanges/s by the clock, {gain:.2f}x of one core",
+        None,
+        {"exchanges": copies * exchanges, "bytes": long.stat().st_size, "seconds": seconds},
+    )
+
+
+def _memory(lines: list[dict[str, Any]], folder: Path, sizes: tuple[int, int], jobs: int) -> Result:
+    """Compare the peaks of two files, megabytes each; the larger is the smaller one over again."""
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+    program = folder / "peak.py"  # started afresh by the processes it starts
+    program.write_text(PEAK)
+    peaks = []
+    for size in sizes:
+        path = folder / f"{size}.ndjson"
+        with path.open("wb") as file:
+            while file.tell() < size * 1024 * 1024:
+                file.write(text)
+        run = subprocess.run(
+            [sys.executable, str(program), str(path), str(jobs)], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        peaks.append(int(run.stdout) / 1024)
+        path.unlink()
+    ratio = peaks[1] / peaks[0]
+    return Result(
+        "6",
+        f"contracts check, memory of {sizes[1]} MB against {sizes[0]} MB, jobs {jobs}",
+        "<= 1.15x",
+        f"{ratio:.2f}x ({peaks[0]:.0f} and {peaks[1]:.0f} MB)",
+        ratio <= 1.15,
+        {"peaks": peaks},
+    )
 
 
 def _rate(path: Path, exchanges: int) -> float:

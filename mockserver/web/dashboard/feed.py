@@ -7,7 +7,6 @@ time. So a look gives each task that changed once, the newest exchanges, and how
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +183,7 @@ def phase(task: Task) -> str:
 
 def summary(stage: Stage, exchange: Exchange) -> dict[str, Any]:
     """Return an exchange in one line, without credentials."""
-    bare = replace(exchange, request_body=b"", response_body=b"", frames=())
+    bare = exchange._replace(request_body=b"", response_body=b"", frames=())
     query = stage.offer.secrets.redacted(bare).query
     return {
         "n": exchange.number,

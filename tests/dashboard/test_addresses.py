@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -11,8 +12,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from mockserver.provider.vocabulary import CONDITIONS, KIND_CONDITIONS
 from mockserver.server import Running, running
 from mockserver.settings import Settings
+from mockserver.web.dashboard.routes import STATIC
 
 KEY = {"Authorization": "Bearer sk-axbx5xcx9xAxbZyx"}
 
@@ -52,6 +55,16 @@ def test_the_page_allows_nothing_from_elsewhere(http: Any) -> None:
 @pytest.mark.parametrize("name", ["../routes.py", "%2e%2e%2froutes.py", "nothing.js", "..%5croutes.py"])
 def test_only_its_own_files_are_served(http: Any, name: str) -> None:
     assert http.get(f"/_mock/ui/{name}").status_code in (400, 404)
+
+
+def test_every_condition_is_said_in_words() -> None:
+    words = (STATIC / "words.js").read_text("utf-8")
+
+    said = set(re.findall(r"^  '?([\w-]+)'?: ", words, re.M))
+
+    general = {condition for condition in CONDITIONS if any(condition.endswith(f"-{one}") for one in KIND_CONDITIONS)}
+    assert set(CONDITIONS) - general - said == set()
+    assert set(KIND_CONDITIONS) - said == set()
 
 
 def test_the_documents_name_this_server(http: Any, emulator: Running) -> None:

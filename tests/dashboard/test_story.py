@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -71,7 +72,7 @@ def test_a_persons_whole_story(
     page.click("button:has-text('+10 min')")
     page.click(f"{TASK}.failed")
     page.wait_for_selector(".why:has-text('worker lost')")
-    assert "KSampler" in page.inner_text(".why")
+    assert "Failed at node 3 KSampler" in page.inner_text(".why")
     assert "sampler-fails" in page.inner_text(".why")
     shot("5-failure")
 
@@ -96,9 +97,15 @@ def test_what_a_request_breaks_is_marked_and_explained(
     )
     urllib.request.urlopen(request).read()
 
+    unsigned = urllib.request.Request(request.full_url, data=b"{}", headers={"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(unsigned)
+
     visit(page, "Exchanges")
-    page.click("#exchanges [role=option].wrong")
+    page.click("#exchanges [role=option].wrong >> nth=1")
     page.wait_for_selector(".why:has-text('request-schema-required')")
+    page.click("#exchanges [role=option].wrong >> nth=0")
+    page.wait_for_selector(".detail:has-text('carries no key')")
     shot("7-violation")
     visit(page, "Problems")
     page.wait_for_selector(".problems li:has-text('/body/workflow_id')")
@@ -117,6 +124,11 @@ def test_frames_of_an_open_socket_show_as_they_come(page: Any, emulator: Running
         page.wait_for_selector(".frames li")
         page.click("button:has-text('+10 s')")
         page.wait_for_selector(".frames li >> nth=4")
+        page.click(".frames summary >> nth=1")
+        before = page.locator(".frames li").count()
+        page.click("button:has-text('+10 s')")
+        until(page, "before => document.querySelectorAll('.frames li').length > before", before)
+        assert page.locator(".frames details[open]").count() == 1, "what was opened stays open as frames come"
         shot("12-frames")
         shown = page.inner_text(".detail")
     page.wait_for_selector("a.line", state="detached")
@@ -149,6 +161,7 @@ def test_the_pages_can_be_used_by_keyboard_alone(page: Any) -> None:
 def test_a_variant_and_an_operation_can_be_read(page: Any, shot: Callable[[str], Any]) -> None:
     visit(page, "Variants")
     page.wait_for_selector(".question .pill:has-text('in force')")
+    assert "docs.infini-ai.com" in page.get_attribute(".question abbr >> nth=0", "title")
     shot("9-variants")
     visit(page, "API")
     page.click(".operation >> nth=1")

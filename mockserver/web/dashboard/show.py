@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -33,9 +35,12 @@ MAX_TEXT = 20_000
 def overview(stage: Stage, base: str) -> dict[str, Any]:
     """Return what is served: providers with addresses, first requests, variants, channels; errors to ask for."""
     offer = stage.offer
-    keyed = bool(offer.accounts)
+    keyed, folders = bool(offer.accounts), offer.settings.folders()
     return {
-        "providers": [_provider(served.provider, f"{base}/{name}", keyed) for name, served in offer.served.items()],
+        "providers": [
+            {**_provider(served.provider, f"{base}/{name}", keyed), "sources": _sources(folders[name])}
+            for name, served in offer.served.items()
+        ],
         "workflows": sorted({*offer.hosting.samples, *offer.hosting.own}),
     }
 
@@ -163,6 +168,14 @@ def _provider(provider: Provider, url: str, keyed: bool) -> dict[str, Any]:
     }
 
 
+def _sources(folder: Path) -> dict[str, str]:
+    """Return what the keys in the `x-source`s of a folder stand for: the first table of its SOURCES.md."""
+    file = folder / "SOURCES.md"
+    text = file.read_text("utf-8") if file.is_file() else ""
+    rows = re.findall(r"^\| ([A-Z]\w{0,3}) \| (.+?) \| (.+?) \|$", text, re.M)
+    return {key: re.sub(r"[<>`]", "", f"{source}: {what}") for key, source, what in rows}
+
+
 def _mounts(provider: Provider) -> list[str]:
     """Return the paths below which the operations stand, in the order of the document's servers."""
     paths = [urlsplit(server["url"]).path.rstrip("/") for server in provider.documents["openapi.json"]["servers"]]
@@ -202,7 +215,7 @@ def _bodies(provider: Provider, operation: Operation) -> Iterator[tuple[str, Any
         except (Refused, Unreadable):
             fits = False
         if fits:
-            yield operation.id, body
+            yield described.get("summary", operation.id), body
 
 
 def _credentials(provider: Provider, operation: Operation, keyed: bool) -> dict[str, str]:

@@ -153,7 +153,7 @@ function resetDialog() {
 }
 
 function worldDialog() {
-  const id = h('input', { name: 'id', placeholder: 'chosen for you', pattern: '[A-Za-z0-9_\\-]+' });
+  const id = h('input', { name: 'id', autofocus: true, placeholder: 'chosen for you', pattern: '[A-Za-z0-9_\\-]+' });
   const seed = h('input', { name: 'seed', type: 'number', placeholder: '0' });
   const rate = h('input', { name: 'rate', type: 'number', min: 0, step: 'any', placeholder: '1; 0 is by hand' });
   const form = h('form', { onsubmit: async (event) => {

@@ -3,6 +3,7 @@
 import { code, copy, count, curl, empty, fill, h, icon, pretty, time } from './dom.js';
 import { List } from './list.js';
 import { ask, overview, state, world } from './store.js';
+import { meaning, wanted, written } from './words.js';
 
 export function exchanges(parts) {
   const search = h('input', { type: 'search', placeholder: 'Search path, operation, task, status…', 'aria-label': 'Search exchanges', oninput: () => update(true) });
@@ -31,7 +32,7 @@ export function exchanges(parts) {
       method.textContent = one.status === 101 ? 'WS' : one.method;
       path.textContent = one.path;
       op.textContent = `${one.provider} ${one.operation ?? 'no such operation'}`;
-      flags.textContent = [one.rules.length ? `rule ${one.rules[0]}` : '', one.frames ? `${one.frames} frames` : ''].filter(Boolean).join(', ');
+      flags.textContent = [one.rules.length ? `rule ${one.rules[0]}` : '', one.frames ? `${one.frames} frames` : '', one.tasks[0] ?? ''].filter(Boolean).join(', ');
       status.textContent = one.status;
       status.className = `status s${String(one.status)[0]}`;
       row.setAttribute('aria-label', `${one.method} ${one.path}, ${one.status}${one.wrong ? ', breaks the contract or was refused' : ''}`);
@@ -56,8 +57,12 @@ export function exchanges(parts) {
   async function look() {
     busy = true;
     try {
+      const shown = await ask(`/feeds/${live}`);
       const scrolled = detail.scrollTop;
-      draw(detail, await ask(`/feeds/${live}`));
+      const open = [...detail.querySelectorAll('details')].map((one) => one.open);
+      draw(detail, shown);
+      // Frames are only added, so what was open keeps its place.
+      detail.querySelectorAll('details').forEach((one, index) => { one.open = open[index] ?? false; });
       detail.scrollTop = scrolled;
     } catch {
       live = null; // it is over: what was shown stays
@@ -105,23 +110,32 @@ const close = () => h('button.quiet.close', { type: 'button', 'aria-label': 'Clo
 
 function draw(place, one) {
   const { request, response } = one;
+  const socket = response.status === 101;
   fill(place,
-    h('div.head', {}, h('h2', {}, `${request.method} `, h('span', {}, one.operation ?? 'no such operation')), close()),
+    h('div.head', {}, h('h2', {}, `${socket ? 'WS' : request.method} `, h('span', {}, one.operation ?? 'no such operation')), close()),
     h('p.states', {}, h(`span.status.s${String(response.status)[0]}`, {}, response.status), h('span', {}, one.provider), h('span', {}, time(one.at)), one.tasks.slice(0, 6).map((id) => h('a', { href: `#/tasks/${encodeURIComponent(one.provider)}/${encodeURIComponent(id)}` }, id))),
     h('p.address', {}, request.path, request.query ? `?${request.query}` : ''),
-    h('div.actions.left', {}, h('button', { type: 'button', onclick: async () => copy(await asCurl(one), 'curl command') }, icon('copy'), 'Copy as curl')),
+    socket ? null : h('div.actions.left', {}, h('button', { type: 'button', onclick: async () => copy(await asCurl(one), 'curl command') }, icon('copy'), 'Copy as curl')),
     one.rules.length ? h('div.note', {}, 'Shaped by ', one.rules.map((rule, index) => [index ? ', ' : '', h('code', {}, rule)]), '; see ', h('a', { href: '#/scenarios' }, 'scenarios'), '.') : null,
     one.number === 0 ? h('div.note', {}, 'Open; new frames show as they come.') : null,
-    one.violations.length ? one.violations.map(broken) : response.status >= 400 ? h('div.note', {}, `Refused with ${response.status}; the request itself keeps its schema.`) : response.status === 101 ? null : h('p.kept', {}, 'Keeps the contract.'),
+    response.status >= 400 ? refused(one) : socket || one.violations.length ? null : h('p.kept', {}, 'Keeps the contract.'),
+    one.violations.map(broken),
     part('Request', request),
     one.frames.length ? [h('h3', {}, `Frames (${one.frames.length})`), h('ol.frames', {}, one.frames.map((frame) => h('li', { className: frame.sent ? 'sent' : 'heard' }, h('details', {}, h('summary', {}, h('time', {}, time(frame.at)), h('b', {}, frame.sent ? '↓ to client' : '↑ from client'), h('span', {}, (frame.body ?? `${frame.base64.length} bytes in base64`).slice(0, 90))), code(pretty(frame.body ?? frame.base64), 'Frame')))))] : part('Answer', response));
+}
+
+/** Why a call was declined: a rule of a scenario, or what the emulator noted of it. */
+function refused(one) {
+  const noted = state.problems.find((problem) => problem.after + 1 === one.number);
+  const words = one.rules.length ? 'A scenario wanted it so.' : noted ? meaning(noted.rule.replace(/^refused-/, '')) : '';
+  return h('div.note', {}, h('strong', {}, `Refused with ${one.response.status}. `), words, noted?.near ? [' Nearest: ', h('code', {}, noted.near)] : '', one.operation && !one.violations.length ? ' The request itself keeps its schema.' : '');
 }
 
 function broken(violation) {
   return h('div.why', { role: 'note', 'aria-label': 'What it breaks' },
     h('strong', {}, `The ${violation.in} breaks `, h('code', {}, violation.rule)),
     h('p', {}, violation.text),
-    h('dl.facts', {}, [['Where', violation.at], ['Found', JSON.stringify(violation.got)], ['Right', JSON.stringify(violation.expected)]].filter(([, value]) => value !== undefined && value !== 'null').map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', { title: value }, value)))));
+    h('dl.facts', {}, [['Where', violation.at], ['Found', JSON.stringify(violation.got)], [wanted(violation.rule), written(violation.expected)]].filter(([, value]) => value !== undefined && value !== 'null').map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', { title: value }, value)))));
 }
 
 function part(title, { headers, body, base64 }) {

@@ -11,16 +11,19 @@ export class List {
    * @param make makes an empty row
    * @param show fills a row: (row, item, index)
    * @param open called with the item that was chosen
+   * @param moves whether an item looks different as time passes; else a row that shows it already is left alone,
+   *   unless `stamp` has changed: what the looks of all rows depend on
    */
-  constructor({ label, height, make, show, open }) {
-    Object.assign(this, { height, make, show, open, items: [], chosen: null, rows: [], key: (item) => item.key });
+  constructor({ label, height, make, show, open, moves = () => false }) {
+    Object.assign(this, { height, make, show, open, moves, items: [], chosen: null, rows: [], tall: 0, stamp: '', key: (item) => item.key });
     this.sizer = h('div.sizer', { role: 'presentation' });
     this.element = h('div.list', { role: 'listbox', tabIndex: 0, 'aria-label': label, onscroll: () => this.draw(), onkeydown: (event) => this.pressed(event) }, this.sizer);
     this.sizer.addEventListener('click', (event) => {
       const row = event.target.closest('[role=option]');
-      if (row) this.choose(Number(row.dataset.index));
+      if (row) this.choose(row.index);
     });
-    new ResizeObserver(() => this.draw()).observe(this.element);
+    // Asked here only: reading the height at each draw would lay the page out twice.
+    new ResizeObserver(() => { this.tall = this.element.clientHeight; this.draw(); }).observe(this.element);
   }
 
   /** Show other items; where the reader has scrolled, the same ones stay in view. */
@@ -40,37 +43,57 @@ export class List {
 
   visible() {
     const first = Math.max(0, Math.floor(this.element.scrollTop / this.height));
-    const last = Math.min(this.items.length, Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.height));
+    const last = Math.min(this.items.length, Math.ceil((this.element.scrollTop + this.tall) / this.height));
     return this.items.slice(first, last);
   }
 
   draw() {
-    const first = Math.max(0, Math.floor(this.element.scrollTop / this.height) - SPARE);
-    const last = Math.min(this.items.length, Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.height) + SPARE);
+    const count = Math.min(this.items.length, Math.ceil(this.tall / this.height) + 1 + 2 * SPARE);
+    const first = Math.min(Math.max(0, Math.floor(this.element.scrollTop / this.height) - SPARE), this.items.length - count);
     this.before?.();
-    while (this.rows.length < last - first) {
+    while (this.rows.length < count) {
       const row = this.make();
       row.setAttribute('role', 'option');
       this.rows.push(row);
       this.sizer.append(row);
     }
-    while (this.rows.length > last - first) this.rows.pop().remove();
+    while (this.rows.length > count) this.rows.pop().remove();
+    this.turn(first);
     let active = '';
-    this.rows.forEach((row, offset) => {
-      const index = first + offset;
+    for (let index = first; index < first + count; index += 1) {
+      const row = this.rows[index - first];
       const item = this.items[index];
-      row.dataset.index = index;
-      row.id = `${this.element.id || 'row'}-${index}`;
-      row.style.transform = `translateY(${index * this.height}px)`;
-      row.setAttribute('aria-posinset', index + 1);
-      row.setAttribute('aria-setsize', this.items.length);
+      if (row.index !== index || row.length !== this.items.length) {
+        Object.assign(row, { index, length: this.items.length, id: `${this.element.id || 'row'}-${index}` });
+        row.style.transform = `translateY(${index * this.height}px)`;
+        row.setAttribute('aria-posinset', index + 1);
+        row.setAttribute('aria-setsize', this.items.length);
+      }
       const chosen = this.key(item) === this.chosen;
-      row.setAttribute('aria-selected', chosen);
+      if (row.chosen !== chosen) {
+        row.chosen = chosen;
+        row.setAttribute('aria-selected', chosen);
+      }
       if (chosen) active = row.id;
-      this.show(row, item, index);
-    });
+      if (row.item !== item || row.stamp !== this.stamp || this.moves(item)) this.show(row, item, index);
+      Object.assign(row, { item, stamp: this.stamp });
+    }
     if (active) this.element.setAttribute('aria-activedescendant', active);
     else this.element.removeAttribute('aria-activedescendant');
+  }
+
+  /** Take rows from one end to the other where the list has moved by a few, so that the others keep their items. */
+  turn(first) {
+    const moved = first - (this.rows[0]?.index ?? first);
+    if (Math.abs(moved) >= this.rows.length) return;
+    for (let turns = 0; turns < moved; turns += 1) {
+      this.rows.push(this.rows.shift());
+      this.sizer.append(this.rows.at(-1));
+    }
+    for (let turns = 0; turns > moved; turns -= 1) {
+      this.rows.unshift(this.rows.pop());
+      this.sizer.prepend(this.rows[0]);
+    }
   }
 
   choose(index) {
@@ -79,14 +102,14 @@ export class List {
     this.chosen = this.key(item);
     const top = index * this.height;
     if (top < this.element.scrollTop) this.element.scrollTop = top;
-    else if (top + this.height > this.element.scrollTop + this.element.clientHeight) this.element.scrollTop = top + this.height - this.element.clientHeight;
+    else if (top + this.height > this.element.scrollTop + this.tall) this.element.scrollTop = top + this.height - this.tall;
     this.draw();
     this.open(item);
   }
 
   pressed(event) {
     const at = this.items.findIndex((item) => this.key(item) === this.chosen);
-    const page = Math.max(1, Math.floor(this.element.clientHeight / this.height) - 1);
+    const page = Math.max(1, Math.floor(this.tall / this.height) - 1);
     const steps = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.items.length - 1 };
     if (!(event.key in steps) || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();

@@ -2,6 +2,7 @@
 
 import { empty, fill, h } from './dom.js';
 import { state } from './store.js';
+import { meaning, wanted, written } from './words.js';
 
 const SHOWN = 300;
 
@@ -24,10 +25,10 @@ export function problems() {
 }
 
 function problem({ rule, operation, at, path, near, text, expected, got, after, ...more }) {
-  const facts = [['Where', at], ['Path', path], ['Meant', near], ['Found', shown(got)], ['Right', shown(expected)], ...Object.entries(more).map(([name, value]) => [name, shown(value)])];
+  const condition = rule.replace(/^refused-/, '');
+  const words = meaning(condition);
+  const facts = [['Where', at], ['Path', path], ['Nearest', near], ['Found', got === undefined || got === null ? undefined : JSON.stringify(got)], [wanted(rule), written(expected)], ...Object.entries(more).map(([name, value]) => [name[0].toUpperCase() + name.slice(1), written(value)])];
   return h('li', {}, h('header', {}, h('code', {}, rule), operation ? h('span', {}, operation) : null, after === undefined ? null : h('a', { href: `#/exchanges/${after + 1}` }, `exchange ${after + 1}`)),
-    h('p', {}, text ?? ''),
+    h('p', {}, words === condition ? text ?? '' : [words, text && text !== condition ? h('small', {}, ` ${text}`) : null]),
     h('dl.facts', {}, facts.filter(([, value]) => value !== undefined && value !== null && value !== '').map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', { title: value }, value)))));
 }
-
-const shown = (value) => (value === undefined || value === null ? undefined : typeof value === 'string' ? value : JSON.stringify(value));

@@ -1,6 +1,6 @@
 // The start page: who is served, at which address, and a first request that works as it is.
 
-import { code, copy, copyButton, curl, fill, h, icon, say, span } from './dom.js';
+import { code, copy, copyButton, curl, fill, h, icon, pretty, say, span } from './dom.js';
 import { overview, state } from './store.js';
 
 export function providers() {
@@ -23,7 +23,7 @@ function card(provider) {
   const tabs = provider.requests.map((request, index) => h('button.chip', { type: 'button', 'aria-pressed': String(index === 0), onclick: () => choose(index) }, request.title));
   function choose(index) {
     const request = provider.requests[index];
-    const command = curl({ method: request.method, url: request.url, headers: Object.entries(request.headers), body: JSON.stringify(request.body, null, 1) });
+    const command = curl({ method: request.method, url: request.url, headers: Object.entries(request.headers), body: JSON.stringify(request.body, null, 2) });
     const answer = h('div.answer', { 'aria-live': 'polite' });
     tabs.forEach((tab, at) => tab.setAttribute('aria-pressed', String(at === index)));
     fill(shown, code(command, 'First request'),
@@ -54,7 +54,7 @@ async function send(request, place) {
   try {
     const answer = await fetch(request.url, { method: request.method, headers, body: JSON.stringify(request.body) });
     const text = await answer.text();
-    fill(place, h('p', {}, h(`span.status.s${String(answer.status)[0]}`, {}, answer.status), ` in ${span((performance.now() - began) / 1000)}; `, h('a', { href: '#/tasks' }, 'watch the task')), code(text, 'Answer'));
+    fill(place, h('p', {}, h(`span.status.s${String(answer.status)[0]}`, {}, answer.status), ` in ${span((performance.now() - began) / 1000)}; `, h('a', { href: '#/tasks' }, 'watch the task')), code(pretty(text), 'Answer'));
   } catch (error) {
     fill(place, h('p.soft', {}, `No answer came: ${error.message}. That can be what a scenario wants.`));
   }

@@ -1,6 +1,7 @@
 // The API of a provider as a page: operations, parameters, bodies and answers, push channels. From the served documents.
 
 import { code, copyButton, empty, fill, h, say } from './dom.js';
+import { said, sources } from './sources.js';
 import { ask, overview } from './store.js';
 
 const DEPTH = 7;
@@ -38,17 +39,18 @@ function draw(place, provider, documents) {
     h('section.about', {}, h('h2', {}, openapi.info.title, h('small', {}, ` ${openapi.info.version}`)), h('p', {}, openapi.info.description ?? openapi.info.summary),
       h('p', {}, openapi.servers.map((server) => [h('code', {}, server.url), copyButton(server.url, 'address'), ' '])),
       h('p', {}, provider.documents.map((file) => [h('a', { href: `/_mock/${provider.name}/${file}`, target: '_blank', rel: 'noopener' }, file), ' ']))),
-    operations.map((operation) => operationOf(operation, resolve)),
-    asyncapi ? Object.entries(asyncapi.channels).map(([name, channel]) => channelOf(name, channel, asyncapi, resolve)) : null,
+    operations.map((operation) => operationOf(operation, resolve, provider)),
+    asyncapi ? Object.entries(asyncapi.channels).map(([name, channel]) => channelOf(name, channel, asyncapi, resolve, provider)) : null,
+    sources(provider),
     operations.length ? null : empty('No operations'));
 }
 
-function operationOf(operation, resolve) {
+function operationOf(operation, resolve, provider) {
   const content = resolve(operation.requestBody)?.content ?? {};
   const parameters = [...operation.shared, ...(operation.parameters ?? [])].map(resolve);
   return h('details.operation', { 'data-text': `${operation.method} ${operation.path} ${operation.operationId} ${operation.summary}`.toLowerCase() },
     h('summary', {}, h(`b.method.${operation.method}`, {}, operation.method.toUpperCase()), h('code', {}, operation.path), h('span', {}, operation.summary ?? operation.operationId)),
-    h('div.body', {}, source(operation['x-source']),
+    h('div.body', {}, source(provider, operation['x-source']),
       parameters.length ? [h('h3', {}, 'Parameters'), h('ul.schema', {}, parameters.map((one) => member(`${one.name}`, one.schema ?? {}, one.required, resolve, 1, `in ${one.in}`)))] : null,
       Object.entries(content).map(([media, one]) => [h('h3', {}, 'Body ', h('small', {}, media)), tree(one.schema, resolve), examples(one)]),
       h('h3', {}, 'Answers'),
@@ -58,13 +60,13 @@ function operationOf(operation, resolve) {
       })));
 }
 
-function channelOf(name, channel, asyncapi, resolve) {
+function channelOf(name, channel, asyncapi, resolve, provider) {
   const server = Object.values(asyncapi.servers)[0];
   const url = `${server.protocol}://${server.host}${server.pathname ?? ''}${channel.address}`;
   const query = channel.bindings?.ws?.query;
   return h('details.operation', { 'data-text': `ws ${name} ${channel.address} ${channel.summary}`.toLowerCase() },
     h('summary', {}, h('b.method.ws', {}, 'WS'), h('code', {}, channel.address), h('span', {}, channel.summary ?? name)),
-    h('div.body', {}, source(channel['x-source']), h('p', {}, h('code', {}, url), copyButton(url, 'address')),
+    h('div.body', {}, source(provider, channel['x-source']), h('p', {}, h('code', {}, url), copyButton(url, 'address')),
       query ? [h('h3', {}, 'Query'), tree(query, resolve)] : null,
       h('h3', {}, 'Messages'),
       Object.entries(channel.messages ?? {}).map(([id, raw]) => {
@@ -73,7 +75,7 @@ function channelOf(name, channel, asyncapi, resolve) {
       })));
 }
 
-const source = (from) => (from ? h('p.soft', {}, Object.entries(from).map(([kind, text]) => `${kind}: ${text}`).join('; ')) : null);
+const source = (provider, from) => (from ? h('p.soft', {}, said(provider, from)) : null);
 
 const examples = (content) => Object.entries(content.examples ?? {}).map(([name, one]) => h('details.answer', {}, h('summary', {}, `Example: ${one.summary ?? name}`), code(JSON.stringify(one.value, null, 2), 'Example')));
 

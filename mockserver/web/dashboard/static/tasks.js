@@ -3,6 +3,7 @@
 import { code, copyButton, count, empty, fill, h, icon, span, time } from './dom.js';
 import { List } from './list.js';
 import { ask, fileUrl, now, state } from './store.js';
+import { meaning } from './words.js';
 
 const PHASES = { all: 'All', queued: 'Queued', running: 'Running', done: 'Done', failed: 'Failed', ended: 'Cancelled' };
 const KEPT_SEGMENTS = 24;
@@ -26,10 +27,17 @@ export function tasks(parts) {
       return row;
     },
     show: (row, task) => showRow(row, task, from, to),
+    moves: (task) => task.finished === null,
     open: (task) => { location.hash = `#/tasks/${encodeURIComponent(task.provider)}/${encodeURIComponent(task.id)}`; },
   });
   list.element.id = 'tasks';
-  list.before = () => { [from, to] = extent(list.visible()); drawAxis(axis, from, to); };
+  list.before = () => {
+    [from, to] = extent(list.visible());
+    const stamp = `${from}/${to}`;
+    if (stamp !== list.stamp) drawAxis(axis, from, to);
+    list.stamp = stamp;
+  };
+  new ResizeObserver(() => drawAxis(axis, from, to)).observe(axis);
 
   const detail = h('aside.detail', { 'aria-label': 'The chosen task', hidden: true });
   const stage = h('div.split', {}, h('div.master', {}, h('div.legend', {}, axis), list.element, nothing), detail);
@@ -72,11 +80,11 @@ function drawLines(place) {
       ? h('span.pips', { 'aria-hidden': 'true' }, Array.from({ length: slots }, (_, index) => h(index < running ? 'i.on' : 'i')))
       : h('span.pips', { 'aria-hidden': 'true' }, h('progress', { max: slots, value: running }));
     return h('div.line', {}, h('strong', {}, provider, line ? h('small', {}, ` ${line}`) : null), pips,
-      h('span', {}, h('b', {}, count(running)), ` of ${count(slots)} run`), h('span', {}, h('b', {}, count(waiting)), ' wait'));
+      h('span', {}, h('b', {}, count(running)), ` of ${count(slots)} running`), h('span', {}, h('b', {}, count(waiting)), ' waiting'));
   }), state.held.length ? h('div.line', { title: state.held.map((one) => one.what).join('\n') }, h('i.pulse'), h('span', {}, h('b', {}, count(state.held.length)), ` answer${state.held.length > 1 ? 's' : ''} held: `, state.held[0].what)) : null);
 }
 
-/** The stretch of time that the visible rows span. */
+/** The stretch of time that the visible rows span, moved in steps: bars that do not change stay where they are. */
 function extent(visible) {
   const at = now();
   let first = Infinity;
@@ -86,8 +94,10 @@ function extent(visible) {
     last = Math.max(last, task.finished ?? at);
   }
   if (first === Infinity) return [at - 60, at];
-  const pad = Math.max(2, (last - first) * 0.03);
-  return [first - pad / 2, last + pad];
+  const step = 2 ** Math.ceil(Math.log2(Math.max(1, (last - first) / 16)));
+  // Behind a bar that grows stands how far it is.
+  const room = visible.some((task) => task.finished === null) ? Math.max(step, (last - first) * 0.25) : step / 2;
+  return [Math.floor((first - step / 4) / step) * step, Math.ceil((last + room) / step) * step];
 }
 
 function drawAxis(axis, from, to) {
@@ -95,7 +105,9 @@ function drawAxis(axis, from, to) {
   const room = Math.max(1, Math.floor(axis.clientWidth / 86));
   const step = steps.find((one) => (to - from) / one <= room) ?? 2592000;
   const marks = [];
-  for (let at = Math.ceil(from / step) * step; at < to; at += step) marks.push(at);
+  // A time that would be cut off at the end is left out.
+  const end = to - ((to - from) * 66) / Math.max(66, axis.clientWidth);
+  for (let at = Math.ceil(from / step) * step; at < end; at += step) marks.push(at);
   while (axis.children.length < marks.length) axis.append(h('span'));
   while (axis.children.length > marks.length) axis.lastChild.remove();
   marks.forEach((at, index) => {
@@ -107,13 +119,19 @@ function drawAxis(axis, from, to) {
 function showRow(row, task, from, to) {
   const { dot, id, who, is, wait, run, mark } = row.parts;
   const at = now();
-  row.className = `task ${task.phase}`;
-  dot.title = PHASES[task.phase];
-  if (id.textContent !== task.id) id.textContent = task.id;
+  if (row.phase !== task.phase) {
+    row.phase = task.phase;
+    row.className = `task ${task.phase}`;
+    dot.title = PHASES[task.phase];
+  }
+  if (id.textContent !== task.id) id.textContent = id.title = task.id;
   if (who.textContent !== task.provider) who.textContent = task.provider;
-  const text = task.failure && task.failure !== task.state ? `${task.state}: ${task.failure}` : task.state;
+  const text = task.failure ?? task.state;
   if (is.textContent !== text) is.textContent = text;
-  const place = (moment) => ((moment - from) / (to - from)) * 100;
+  const besides = text === task.state ? '' : task.state;
+  if (is.title !== besides) is.title = besides;
+  // A tenth of a percent is less than a pixel: what has not moved by one is not laid out again.
+  const place = (moment) => Math.round(((moment - from) / (to - from)) * 1000) / 10;
   const end = task.finished ?? Math.max(at, task.started ?? task.created);
   const began = task.started ?? end;
   wait.style.left = `${place(task.created)}%`;
@@ -123,18 +141,26 @@ function showRow(row, task, from, to) {
     const share = task.duration > 0 ? Math.min(1, (end - task.started) / task.duration) : 1;
     run.style.left = `${place(task.started)}%`;
     run.style.width = `${Math.max(0.25, place(end) - place(task.started))}%`;
-    const painted = `${task.plan}/${share.toFixed(3)}/${task.phase}`;
+    const painted = `${task.plan}/${share.toFixed(2)}/${task.phase}`;
     if (run.dataset.painted !== painted) {
       run.dataset.painted = painted;
       run.style.backgroundImage = segments(state.plans[task.plan], share);
     }
   }
-  // Where there is no room after the bar, the mark stands before it.
-  const before = place(end) > 82;
-  mark.style.left = `${before && place(task.created) > 14 ? place(task.created) : Math.min(place(end), 100)}%`;
+  // Where there is no room after the bar, the mark stands before it; where there is none either, on it.
+  const before = place(end) > 86;
+  mark.style.left = `${before && place(task.created) > 34 ? place(task.created) : Math.min(place(end), 100)}%`;
   mark.classList.toggle('before', before);
-  mark.textContent = task.phase === 'running' ? `${Math.floor(task.progress * 100)}%` : task.phase === 'queued' ? (task.position ? `#${task.position}` : '') : '';
-  row.setAttribute('aria-label', `${task.id}, ${task.provider}, ${text}${mark.textContent ? `, ${mark.textContent}` : ''}`);
+  const told = task.phase === 'running' ? `${Math.floor(task.progress * 100)}% ${nodeAt(task, at)}` : task.phase === 'queued' ? (task.position ? `#${task.position}` : '') : '';
+  if (mark.textContent !== told) mark.textContent = told;
+  const label = `${task.id}, ${task.provider}, ${text}${told ? `, ${told}` : ''}`;
+  if (row.ariaLabel !== label) row.ariaLabel = label;
+}
+
+/** The class of the node that runs now, as the plan has it. */
+function nodeAt(task, at) {
+  const share = task.duration > 0 ? (at - task.started) / task.duration : 1;
+  return state.plans[task.plan]?.findLast(([, , start]) => start <= share)?.[1] ?? '';
 }
 
 /** Stripes of a run, one for each node; those too thin to see share one. */
@@ -221,13 +247,16 @@ const section = (name, title, content) => h('details', { 'data-name': name }, h(
 function why(task) {
   const { failure } = task;
   const node = task.nodes.find((one) => one.id === failure.node);
+  const told = [
+    ['Error', [h('code', {}, failure.name), failure.code !== null && failure.code !== undefined ? [', code ', h('code', {}, String(failure.code))] : '']],
+    ['When', `${time(failure.at)}, ${Math.floor(task.progress * 100)}% into the run`],
+    ['Cause', task.cause ? ['the rule ', h('code', {}, task.cause), ' of ', h('a', { href: '#/scenarios' }, 'a scenario'), ' wanted it'] : `${failure.conditions.map(meaning).join(' ')} No scenario had a part in it.`],
+  ];
   return h('div.why', { role: 'note', 'aria-label': 'Why it failed' },
-    h('strong', {}, failure.message ?? failure.name),
-    h('p', {},
-      h('code', {}, failure.name), failure.code !== null && failure.code !== undefined ? [' (code ', h('code', {}, String(failure.code)), ')'] : '',
-      node ? [' at node ', h('code', {}, node.id), ` ${node.class}`] : '', `, ${Math.floor(task.progress * 100)}% into the run, ${time(failure.at)}.`),
+    h('strong', {}, node ? ['Failed at node ', node.id, ' ', node.class] : 'Failed'),
+    h('p', {}, failure.message ?? failure.name),
     failure.details ? h('p.soft', {}, failure.details) : null,
-    h('p', {}, task.cause ? ['Cause: rule ', h('code', {}, task.cause), ' of a scenario wanted it. ', h('a', { href: '#/scenarios' }, 'Scenarios')] : `Cause: ${failure.conditions.join(', ')}; no scenario had a part in it.`));
+    h('dl.told', {}, told.map(([name, value]) => [h('dt', {}, name), h('dd', {}, value)])));
 }
 
 function facts(task) {
@@ -236,7 +265,7 @@ function facts(task) {
     ['Waited', span((task.started ?? task.finished ?? now()) - task.created)],
     task.started === null ? null : ['Ran', `${span((task.finished ?? now()) - task.started)} of ${span(task.duration)}`],
     task.finished === null ? null : ['Ended', time(task.finished)],
-    ...Object.entries(task.uses).map(([kind, id]) => [kind, id]),
+    ...Object.entries(task.uses).map(([kind, id]) => [kind[0].toUpperCase() + kind.slice(1), id]),
   ].filter(Boolean);
   return h('dl.facts', {}, rows.map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', { title: value }, value))));
 }

@@ -1,6 +1,7 @@
 // Variants: what a provider's documentation leaves open, the readings there are, and the one in force.
 
 import { copyButton, fill, h, say } from './dom.js';
+import { said, sources } from './sources.js';
 import { overview } from './store.js';
 
 export function variants(parts) {
@@ -22,8 +23,8 @@ export function variants(parts) {
         const option = `--variant ${provider.name}.${variant.name}=${reading.name}`;
         const now = reading.name === variant.reading;
         return h('li', { className: now ? 'now' : '' }, h('div', {}, h('strong', {}, reading.name), now ? h('span.pill.done', {}, 'in force') : null, reading.name === variant.default ? h('span.pill', {}, 'default') : null, copyButton(option, `option ${option}`)),
-          h('p', {}, reading.why), h('p.soft', {}, Object.entries(reading.source).map(([kind, text]) => `${kind}: ${text}`).join('; ')));
-      })))));
+          h('p', {}, reading.why), h('p.soft', {}, said(provider, reading.source)));
+      })))), sources(provider));
   }
   overview().then((answer) => { found = answer; draw(); }, (error) => say(error.message, true));
   return { element, go };

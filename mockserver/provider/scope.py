@@ -50,6 +50,9 @@ class Link:
         self.lifetime, self.process, self.expires = lifetime, process, expires
 
 
+NO_LINK = Link()
+
+
 class Page:
     """How a list is cut, as asked and as shown; `total` counts before cutting."""
 
@@ -119,7 +122,7 @@ class Scope:
         self.check: Any = None
         """Result of a graph check: an object whose `nodes` are node views with `problems`."""
         self.page: Page | None = None
-        self.link = Link()
+        self.link = NO_LINK
         self.links: Links | None = None
         self.event: Any = None
         self.connection: Any = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -17,9 +16,10 @@ from mockserver.errors import UserError
 from mockserver.settings import Settings
 from mockserver.web import calls, feeds
 from mockserver.web.bodies import Disconnected
-from mockserver.web.calls import Done, Head, common_headers
+from mockserver.web.calls import Done, common_headers
 from mockserver.web.control import control
 from mockserver.web.emulator import WORLD, Emulator, Place, exchange
+from mockserver.web.head import Head
 from mockserver.web.wire import respond
 
 log = logging.getLogger("mockserver")
@@ -58,13 +58,9 @@ class Application:
         if path.startswith("/_mock") and not path.startswith("/_mock/w/"):
             await self._control(scope, receive, send)
             return
-        pairs = tuple([_decoded(name, value) for name, value in scope["headers"]])
-        headers = dict(pairs)
-        host = headers.get("host", "")
+        head = Head(scope)
         raw = scope.get("raw_path", path.encode()).decode("latin-1").partition("?")[0]
-        place = self.emulator.place(host.lower(), path, raw, scope.get(WORLD))
-        query = scope["query_string"].decode("latin-1")
-        head = Head(scope.get("method", "GET"), headers, query, _base(scope, host), pairs)
+        place = self.emulator.place(head.host.lower(), path, raw, scope.get(WORLD))
         if scope["type"] == "websocket":
             await self._feed(place, head, receive, send)
         elif place is None:
@@ -129,7 +125,7 @@ class Application:
             operation=done.operation,
             at=done.at,
             method=head.method,
-            host=head.headers.get("host", ""),
+            host=head.host,
             path=place.raw,
             query=head.query_string,
             request_headers=head.pairs,
@@ -153,24 +149,9 @@ class Application:
         await feeds.follow(place, found[0].channel, head, receive, send)
 
 
-# A client sends the same headers again and again, and every exchange that is kept holds them: one text for all is half
-# the memory of a poll, and memory is what the record of a fast poll costs.
-@lru_cache(maxsize=2048)
-def _decoded(name: bytes, value: bytes) -> tuple[str, str]:
-    return name.decode("latin-1"), value.decode("latin-1")
-
-
 @lru_cache(maxsize=2048)
 def _encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
     return header[0].encode("latin-1"), header[1].encode("latin-1", "replace")
-
-
-def _base(scope: Scope, host: str) -> str:
-    scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", "http"), scope.get("scheme", "http"))
-    if not host:
-        server: Any = scope.get("server") or ("127.0.0.1", 80)
-        host = f"{server[0]}:{server[1]}"
-    return f"{scheme}://{host}"
 
 
 async def _respond(

@@ -13,13 +13,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.types import Receive
 
 from mockserver.errors import Refused
-from mockserver.provider import conditions
-from mockserver.provider.model import NOTHING, Marks, Operation, Part, Provider, Refusal, Request
+from mockserver.provider.model import NOTHING, Marks, Operation, Part, Provider, Refusal, Request, Violation
 from mockserver.provider.notation import Unreadable, http_date
 from mockserver.provider.scope import Scope
 from mockserver.provider.validation import facts_of
@@ -27,35 +25,21 @@ from mockserver.scenario import CallFacts, Decision, Script
 from mockserver.storage.signing import SignedRequest
 from mockserver.web import answering, faults
 from mockserver.web.answering import Answer, Broken
-from mockserver.web.bodies import JSON_LIMIT, UPLOAD_LIMIT, parse_body, receive_body
-from mockserver.web.credentials import check_origin, check_token, key_of, procedure_of
+from mockserver.web.bodies import parse_body, receive_body
+from mockserver.web.credentials import check_origin, check_token
 from mockserver.web.downloads import bytes_of, ranged
 from mockserver.web.emulator import Place
-from mockserver.web.links import StoreLinks
+from mockserver.web.handling import Handling
+from mockserver.web.head import Head
+from mockserver.web.links import Store, StoreLinks
+from mockserver.web.routing import Route
 from mockserver.web.wire import come
 from mockserver.world.files import File
 from mockserver.world.service import Outcome, Service
 from mockserver.world.task import Task
-from mockserver.world.things import FOREIGN, UNKNOWN, Thing
+from mockserver.world.things import Thing
 
 log = logging.getLogger("mockserver")
-
-
-@dataclass(slots=True)
-class Head:
-    """The head of a request: all but its body. Header names are lower case; of several the last counts."""
-
-    method: str
-    headers: Mapping[str, str]
-    query_string: str
-    base: str
-    """By what the caller reached us: `http://127.0.0.1:8787`."""
-    pairs: tuple[tuple[str, str], ...]
-    """All headers, in order."""
-
-    @property
-    def query(self) -> list[tuple[str, str]]:
-        return parse_qsl(self.query_string, keep_blank_values=True) if self.query_string else []
 
 
 @dataclass(slots=True)
@@ -91,29 +75,40 @@ async def answer(place: Place, head: Head, receive: Receive) -> Done:
 
 
 async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[Script], fate: Decision) -> Done:
-    now = place.stage.now()
-    provider = place.provider
+    stage, provider = place.stage, place.provider
     router = place.served.store_router if place.in_store else place.served.router
     assert router is not None
-    service = place.stage.service(place.served)
-    call = service.call("unknown")
+    found = router.find(place.path, place.raw)
+    handling = None if found is None else handled(found[0], head.method)
+    body, too_large = b"", None
+    if handling is not None:
+        try:
+            body = await receive_body(receive, head.headers, limit=handling.limit)
+        except Refused as refused:
+            too_large = refused
+    now = stage.now()
+    service = stage.service(place.served)
+    call = service.call("unknown" if handling is None else handling.operation.id)
     if place.in_store and provider.machine.call_id is not None:
         call.id = provider.machine.call_id(service.scope(None, call)) or ""
-    call.query = dict(reversed(head.query))
+    if head.query_string:
+        call.query = dict(reversed(head.query))
     account: Thing | None = None
-    operation: Operation | None = None
     request: Request | None = None
     marks: Marks | None = None
-    body = b""
     try:
-        check_origin(provider.wire, head.headers)
-        if head.method == "OPTIONS" and "origin" in provider.wire:
-            return Done(Answer(200, [], b""), None, now)
-        operation, parameters = _route(router.find(place.path, place.raw), head, place)
-        call.operation = operation.id
+        if "origin" in provider.wire:
+            check_origin(provider.wire, head.headers)
+            if head.method == "OPTIONS":
+                return Done(Answer(200, [], b""), None, now)
+        if found is None or handling is None:
+            facts_of_route = {"request.path": place.path, "request.method": head.method}
+            raise Refused("route-unknown" if found is None else "method-unknown", facts_of_route)
+        operation, parameters = handling.operation, found[1]
         facts: CallFacts | None = None
         if scripts:
-            body = await receive_body(receive, head.headers, limit=_limit(provider, operation))
+            if too_large is not None:
+                raise too_large
             facts = faults.facts_of_call(
                 family=place.served.provider.name,
                 provider=provider,
@@ -128,49 +123,57 @@ async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[
             if fate.answer is not None:
                 drawn = faults.replied(fate.answer, provider, service, call, lambda scope: dress(scope, place, head))
                 return Done(drawn, operation.id, now, body)
-        account = _account(place, provider, operation, head, service, parameters)
-        if facts is None:
-            body = await receive_body(receive, head.headers, limit=_limit(provider, operation))
-        if not place.in_store and (procedure := procedure_of(provider, operation.security)) is not None:
-            procedure.check_digest(head.headers, body)
+        account = _account(place, handling, head, parameters)
+        if too_large is not None:
+            raise too_large
+        if handling.procedure is not None and not place.in_store:
+            handling.procedure.check_digest(head.headers, body)
         request = _request(operation, parameters, head, body)
-        _judge(place, operation, request)
+        violations = operation.violations(request)
+        if violations:
+            raise _judged(place, operation, violations)
         marks = operation.read(request)
-        for token in marks.pop("token", ()):
-            check_token(token, service.setup.secrets["token"], now=now)
-        _check_files(operation, marks)
-        await _compose(place, service, marks)
-        now = place.stage.now()
+        if "token" in marks:
+            for token in marks.pop("token"):
+                check_token(token, service.setup.secrets["token"], now=now)
+        if handling.images_only:
+            _check_files(marks)
+        if "onto.name" in marks:
+            await _compose(place, service, marks)
+            stage.now()
         document = request.body if isinstance(request.body, dict | list) else None
         if facts is None:
             outcome = service.perform(operation.verb, marks, call, account, document=document)
         else:
             act = functools.partial(service.perform, operation.verb, marks, call, account, document=document)
-            outcome = place.stage.scripts.perform(scripts, facts, act)
+            outcome = stage.scripts.perform(scripts, facts, act)
             if fate.stale:
                 faults.backdate(outcome, fate.stale)
-        _check_strangers(operation, outcome)
-        _measure(operation, outcome)
+        if handling.strangers:
+            _check_strangers(handling, outcome)
+        if outcome.changed:
+            _measure(operation, outcome)
+            stage.pacer.stir()
         scope = service.scope(outcome, call)
         dress(scope, place, head)
-        place.stage.pacer.stir()
-        held = await _held(place, operation, outcome, scope, receive)
-        done = await _shown(place, operation, outcome, scope, head) if held is None else held
+        held = None if handling.hold is None else await _held(place, handling, outcome, scope, receive)
+        done = await _shown(place, handling, outcome, scope, head) if held is None else held
         done.body = body
         return done
     except Refused as refused:
         problem = refused
-        given = None if operation is None or request is None or marks is not None else _given(operation, request)
-        if operation is not None and given is not None:
-            service.skip_number(operation.verb, given)
+        if handling is not None and request is not None and marks is None:
+            given = _given(handling.operation, request)
+            if given is not None:
+                service.skip_number(handling.operation.verb, given)
     except Unreadable as unreadable:
         problem = Refused("request-invalid", {"violation.text": str(unreadable), "violation.keyword": "format"})
     except Broken as broken:
-        named = None if operation is None else operation.id
-        return Done(answering.our_fault(broken, place.stage.recorder.problem), named, now, body)
+        named = None if handling is None else handling.operation.id
+        return Done(answering.our_fault(broken, stage.recorder.problem), named, now, body)
     scope = service.refusal_scope(problem, call, account)
     dress(scope, place, head)
-    return _refused(place, provider, operation, problem, scope, body)
+    return _refused(place, provider, None if handling is None else handling.operation, problem, scope, body)
 
 
 def dress(scope: Scope, place: Place, head: Head) -> None:
@@ -178,31 +181,26 @@ def dress(scope: Scope, place: Place, head: Head) -> None:
     store = place.stage.store(place.served)
     if place.in_store and place.served.store is not None:
         scope.server = {**place.served.store.server, "bucket": place.served.bucket}
-    if store is None:
-        return
+    if store is not None:
+        scope.links = StoreLinks(store, functools.partial(_address, store, place, head))
+
+
+def _address(store: Store, place: Place, head: Head) -> str:
+    """Return the address by which a caller reaches the store."""
     if place.by_name:
-        base = f"{head.base.partition('://')[0]}://{store.host}/"
-    else:
-        public = place.stage.emulator.settings.public_url
-        base = f"{(public or head.base).rstrip('/')}{place.prefix}/_files/{store.bucket}/"
-    scope.links = StoreLinks(store, base)
+        return f"{head.base.partition('://')[0]}://{store.host}/"
+    public = place.stage.emulator.settings.public_url
+    return f"{(public or head.base).rstrip('/')}{place.prefix}/_files/{store.bucket}/"
 
 
-def _route(found: Any, head: Head, place: Place) -> tuple[Operation, dict[str, str]]:
-    if found is None:
-        raise Refused("route-unknown", {"request.path": place.path, "request.method": head.method})
-    route, parameters = found
-    operation = route.operations.get(head.method)
-    if operation is None and head.method == "HEAD":
-        operation = route.operations.get("GET")
-    if operation is None:
-        raise Refused("method-unknown", {"request.path": place.path, "request.method": head.method})
-    return operation, parameters
+def handled(route: Route, method: str) -> Handling | None:
+    """Return what a method does at a route; None where it does nothing there."""
+    found = route.operations.get(method)
+    return route.operations.get("GET") if found is None and method == "HEAD" else found
 
 
-def _account(
-    place: Place, provider: Provider, operation: Operation, head: Head, service: Service, parameters: Mapping[str, str]
-) -> Any:
+def _account(place: Place, handling: Handling, head: Head, parameters: Mapping[str, str]) -> Thing | None:
+    """Return whose call it is; raise `Refused` for credentials that will not do."""
     if place.in_store:
         store = place.stage.store(place.served)
         assert store is not None
@@ -210,20 +208,14 @@ def _account(
         signed = SignedRequest(head.method, place.path, tuple(head.query), head.headers, b"", store.bucket, key)
         store.check(signed, now=place.stage.world.now)
         return None
-    procedure = procedure_of(provider, operation.security)
-    if procedure is not None:
-        signed = SignedRequest(head.method, place.path, tuple(head.query), head.headers, b"", "", "")
-        now = place.stage.world.now if place.stage.virtual else time.time()
-        id = procedure.key(signed, place.stage.offer.signing_secrets, place.stage.nonces, now=now)
-        return None if id is None else place.stage.account(place.served, id, header=procedure.header)
-    key_given = key_of(provider, operation.security, head.headers, head.query)
-    return None if key_given is None else place.stage.account(place.served, key_given)
-
-
-def _limit(provider: Provider, operation: Operation) -> int:
-    if operation.verb.name == "upload":
-        return int(provider.wire.get("upload-limit", UPLOAD_LIMIT))
-    return int(provider.wire.get("body-limit", JSON_LIMIT))
+    procedure = handling.procedure
+    if procedure is None:
+        given = handling.key(head)
+        return None if given is None else place.stage.account(place.served, given)
+    signed = SignedRequest(head.method, place.path, tuple(head.query), head.headers, b"", "", "")
+    now = place.stage.world.now if place.stage.virtual else time.time()
+    id = procedure.key(signed, place.stage.offer.signing_secrets, place.stage.nonces, now=now)
+    return None if id is None else place.stage.account(place.served, id, header=procedure.header)
 
 
 def _request(operation: Operation, parameters: Mapping[str, str], head: Head, body: bytes) -> Request:
@@ -244,11 +236,8 @@ def _lenient(operation: Operation, parameters: Mapping[str, str], head: Head, bo
         return Request(head.method, parameters, head.query, head.headers, NOTHING)
 
 
-def _judge(place: Place, operation: Operation, request: Request) -> None:
-    """Refuse a request that breaks its schema, and note every violation of it at once."""
-    violations = operation.violations(request)
-    if not violations:
-        return
+def _judged(place: Place, operation: Operation, violations: Sequence[Violation]) -> Refused:
+    """Return the refusal of a request that breaks its schema, and note every violation of it at once."""
     for violation in violations:
         place.stage.recorder.problem(
             rule=violation.rule,
@@ -264,7 +253,7 @@ def _judge(place: Place, operation: Operation, request: Request) -> None:
     ]
     everything = list(dict.fromkeys(_told(place.served.provider, facts) for facts in told))
     facts = _first_told(operation, told) | {"problems": violations, "violation.all": everything}
-    raise Refused("request-invalid", facts)
+    return Refused("request-invalid", facts)
 
 
 def _first_told(operation: Operation, told: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -290,9 +279,7 @@ def _told(provider: Provider, facts: Mapping[str, Any]) -> str:
     return str(facts["violation.text"])
 
 
-def _check_files(operation: Operation, marks: Marks) -> None:
-    if operation.verb.options.get("accepts") != "image":
-        return
+def _check_files(marks: Marks) -> None:
     from mockserver.storage import images
 
     for part in marks.get("file.bytes", ()):
@@ -313,8 +300,6 @@ async def _compose(place: Place, service: Service, marks: Marks) -> None:
 
     Where there is no such file, nothing is written, and the client is not told. Source: ComfyUI's `/upload/mask`.
     """
-    if "onto.name" not in marks:
-        return
     name, folder, root = (next(iter(marks.get(f"onto.{part}", ())), "") for part in ("name", "folder", "root"))
     file = service.file(place=(root or "output", folder.strip("/"), name))
     uploads = [part for part in marks.get("file.bytes", ()) if isinstance(part, Part)]
@@ -344,29 +329,24 @@ def _measure(operation: Operation, outcome: Outcome) -> None:
             file.width, file.height = size
 
 
-def _check_strangers(operation: Operation, outcome: Outcome) -> None:
+def _check_strangers(handling: Handling, outcome: Outcome) -> None:
     """Refuse a list that names a stranger, where an entry of errors.json says so for this very operation."""
-    if operation.verb.name != "list":
-        return
     for task in outcome.tasks:
-        for entry in operation.refusals.get(f"task-{task.state}", ()) if task.state in (UNKNOWN, FOREIGN) else ():
-            if entry.on is not None:
-                raise Refused(f"task-{task.state}", {"task.id": task.id, "task.state": task.state})
+        if task.state in handling.strangers:
+            raise Refused(f"task-{task.state}", {"task.id": task.id, "task.state": task.state})
 
 
-async def _held(place: Place, operation: Operation, outcome: Outcome, scope: Scope, receive: Receive) -> Done | None:
+async def _held(place: Place, handling: Handling, outcome: Outcome, scope: Scope, receive: Receive) -> Done | None:
     """Hold an answer as the verb's option `wait` says, and return it as of the moment it was due; None for at once.
 
     Raises:
         Refused: `too-slow`.
         Disconnected: the client did not wait for it.
     """
-    wait, task = operation.verb.options.get("wait"), outcome.task
-    if wait is None or not isinstance(task, Task):
+    wait, operation, task = handling.hold, handling.operation, outcome.task
+    if wait is None or not isinstance(task, Task) or (wait.when is not None and not wait.when(scope)):
         return None
-    provider, service = place.served.provider, place.stage.service(place.served)
-    if "when" in wait and not conditions.test(wait["when"], provider.getter, at_hand="task")(scope):
-        return None
+    service = place.stage.service(place.served)
     due: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
 
     def end(reached: bool) -> None:
@@ -383,8 +363,8 @@ async def _held(place: Place, operation: Operation, outcome: Outcome, scope: Sco
         except (Refused, Broken) as problem:
             due.set_exception(problem)
 
-    limit = scope.delays[wait["limit"]] if "limit" in wait else None
-    stop = service.hold(task, wait["in"], limit=limit, then=end)
+    limit = None if wait.limit is None else scope.delays[wait.limit]
+    stop = service.hold(task, wait.states, limit=limit, then=end)
     until = None if limit is None else service.now + limit
     try:
         await come(place.stage, due, what=f"{operation.id} for {task.id}", until=until, receive=receive)
@@ -395,10 +375,10 @@ async def _held(place: Place, operation: Operation, outcome: Outcome, scope: Sco
         stop()
 
 
-async def _shown(place: Place, operation: Operation, outcome: Outcome, scope: Scope, head: Head) -> Done:
-    tasks = tuple(task.id for task in outcome.tasks) if outcome.tasks else ((outcome.task.id,) if outcome.task else ())
-    holding = [one for one in operation.responses if one.bytes_of is not None]
-    shown = next((one for one in holding if one.when is None or one.when(scope)), None)
+async def _shown(place: Place, handling: Handling, outcome: Outcome, scope: Scope, head: Head) -> Done:
+    seen = outcome.tasks or (() if outcome.task is None else (outcome.task,))
+    tasks, operation = tuple([task.id for task in seen]), handling.operation
+    shown = next((one for one in handling.files if one.when is None or one.when(scope)), None)
     if shown is None:
         drawn = answering.success(operation.responses, scope)
         return Done(drawn, operation.id, scope.at, tasks=tasks)

@@ -18,31 +18,36 @@ from mockserver.errors import Refused
 from mockserver.provider import conditions
 from mockserver.provider.model import Provider
 from mockserver.storage.signing import SCHEMES, Secret, SignedRequest, content_md5
+from mockserver.web.head import Head
 
 # How long a value that counts once is remembered where timestamps are not looked at; the vendor's window.
 _NONCE_WINDOW = 900.0
 
 
-def key_of(
-    provider: Provider, security: Sequence[Sequence[str]], headers: Mapping[str, str], query: Sequence[tuple[str, str]]
-) -> str | None:
-    """Return the key a call carries; None where the operation needs none.
+def key_reader(provider: Provider, security: Sequence[Sequence[str]]) -> Callable[[Head], str | None]:
+    """Compile how calls carry their key; what is returned gives it, or None where the operation needs none.
 
-    Raises:
-        Refused: `credentials-missing` or `credentials-wrong`, with the fact `header.name`.
+    It raises `Refused` (`credentials-missing` or `credentials-wrong`) with the fact `header.name`.
     """
-    if not security:
-        return None
-    first: Refused | None = None
-    for alternative in security:
-        try:
-            keys = [_key(provider.security_schemes[name], headers, query) for name in alternative]
-        except Refused as refused:
-            first = first or refused
-            continue
-        return keys[0] if keys else None
-    assert first is not None
-    raise first
+    alternatives = [[_scheme_reader(provider.security_schemes[name]) for name in names] for names in security]
+    if not alternatives:
+        return lambda head: None
+    if len(alternatives) == 1 and len(alternatives[0]) == 1:
+        return alternatives[0][0]
+
+    def read(head: Head) -> str | None:
+        first: Refused | None = None
+        for alternative in alternatives:
+            try:
+                keys = [key(head) for key in alternative]
+            except Refused as refused:
+                first = first or refused
+                continue
+            return keys[0] if keys else None
+        assert first is not None
+        raise first
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -188,31 +193,24 @@ def check_token(token: str, secret: str, *, now: float) -> None:
         raise Refused("token-expired")
 
 
-def _key(scheme: Mapping[str, Any], headers: Mapping[str, str], query: Sequence[tuple[str, str]]) -> str:
-    if scheme["type"] == "http":
-        name = "Authorization"
-        given = headers.get("authorization")
-        if given is not None:
-            kind, _, given = given.strip().partition(" ")
+def _scheme_reader(scheme: Mapping[str, Any]) -> Callable[[Head], str]:
+    """Compile how one security scheme takes its key out of a call."""
+    name = "Authorization" if scheme["type"] == "http" else str(scheme["name"])
+    kind = scheme["scheme"].lower() if scheme["type"] == "http" else None
+    in_header, header = kind is not None or scheme["in"] == "header", name.lower()
+    well_formed = conditions.fits(scheme["x-key"]) if "x-key" in scheme else None
+
+    def read(head: Head) -> str:
+        given = head.headers.get(header) if in_header else dict(head.query).get(name)
+        if given is not None and kind is not None:
+            said, _, given = given.strip().partition(" ")
             given = given.strip()
-            if kind.lower() != scheme["scheme"].lower() or not given:
+            if said.lower() != kind or not given:
                 raise Refused("credentials-wrong", {"header.name": name})
-    else:
-        name = scheme["name"]
-        given = headers.get(name.lower()) if scheme["in"] == "header" else dict(query).get(name)
-    if not given:
-        raise Refused("credentials-missing", {"header.name": name})
-    if "x-key" in scheme and not _well_formed(scheme["x-key"])(given):
-        raise Refused("credentials-wrong", {"header.name": name})
-    return given
+        if not given:
+            raise Refused("credentials-missing", {"header.name": name})
+        if well_formed is not None and not well_formed(given):
+            raise Refused("credentials-wrong", {"header.name": name})
+        return given
 
-
-_FITS: dict[int, tuple[Any, Callable[[Any], bool]]] = {}
-"""Identity of a schema -> it, which keeps the identity its own, and its predicate."""
-
-
-def _well_formed(schema: Any) -> Callable[[Any], bool]:
-    known = _FITS.get(id(schema))
-    if known is None:
-        known = _FITS[id(schema)] = (schema, conditions.fits(schema))
-    return known[1]
+    return read

@@ -27,11 +27,12 @@ from mockserver.provider.validation import facts_of
 from mockserver.scenario.feed import DROPPED, FeedPlan, Sent
 from mockserver.scenario.model import PatchAction
 from mockserver.web import answering
-from mockserver.web.calls import Head, dress
+from mockserver.web.calls import dress
 from mockserver.web.credentials import check_origin, check_token
 from mockserver.web.downloads import Preview
 from mockserver.web.emulator import Place, exchange
 from mockserver.web.faults import gateway, patched_message, request_json
+from mockserver.web.head import Head
 from mockserver.web.recorder import Frames
 from mockserver.web.wire import drop, transport_of
 from mockserver.world.events import Event
@@ -103,7 +104,7 @@ async def follow(place: Place, channel: Channel, head: Head, receive: Receive, s
         operation=channel.name,
         at=at,
         method="GET",
-        host=head.headers.get("host", ""),
+        host=head.host,
         path=place.path,
         query=head.query_string,
         request_headers=head.pairs,
@@ -154,7 +155,7 @@ class Connection:
         """Return what crossed it since *at*, when it began; its number comes when it is over."""
         head, rules = self.head, () if self.plan is None else self.plan.rules
         return Exchange(
-            0, self.place.served.provider.name, self.channel.name, at, "GET", head.headers.get("host", ""),
+            0, self.place.served.provider.name, self.channel.name, at, "GET", head.host,
             self.place.path, head.query_string, tuple(head.pairs), b"", 101, (), b"",
             frames=tuple(self.frames), tasks=tuple(self.tasks), rules=rules,
         )  # fmt: skip
@@ -368,7 +369,7 @@ def _keep_refusal(
         operation=channel.name,
         at=at,
         method="GET",
-        host=head.headers.get("host", ""),
+        host=head.host,
         path=place.path,
         query=head.query_string,
         request_headers=head.pairs,

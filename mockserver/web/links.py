@@ -6,6 +6,7 @@ A provider's files lie in a store (`schemas/_stores/<name>`), which stands below
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -57,12 +58,23 @@ class Store:
 
 
 class StoreLinks:
-    """Makes links for one caller: `base` is the address by which the store is reached, ending in `/`."""
+    """Makes links for one caller.
 
-    __slots__ = ("base", "store")
+    Args:
+        base: gives the address by which the store is reached, ending in `/`; asked when the first link is made.
+    """
 
-    def __init__(self, store: Store, base: str) -> None:
-        self.store, self.base = store, base
+    __slots__ = ("_base", "_find", "store")
+
+    def __init__(self, store: Store, base: Callable[[], str]) -> None:
+        self.store, self._find = store, base
+        self._base: str | None = None
+
+    @property
+    def base(self) -> str:
+        if self._base is None:
+            self._base = self._find()
+        return self._base
 
     def plain(self, file: Any) -> str:
         return self.base + quote(file.key)

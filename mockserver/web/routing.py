@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from mockserver.provider.model import Channel, Operation, Provider
+from mockserver.provider.model import Channel, Provider
+from mockserver.web.handling import Handling, handling
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Route:
     """What stands at one path: its operations by method, and the push channel, if any."""
 
     template: str
-    operations: Mapping[str, Operation]
+    operations: Mapping[str, Handling]
     channel: Channel | None = None
 
 
@@ -38,7 +39,7 @@ class Router:
         for operation in provider.operations:
             table = templated if "{" in operation.path else static
             known = table.get(operation.path)
-            operations = {**(known.operations if known else {}), operation.method: operation}
+            operations = {**(known.operations if known else {}), operation.method: handling(provider, operation)}
             table[operation.path] = Route(operation.path, operations)
         for channel in provider.channels:
             known = static.get(channel.path)

@@ -69,6 +69,9 @@ class Page:
         self.more = False
 
 
+NO_PAGE = Page()
+
+
 class Scope:
     """The subjects of one drawing. A loop binds its singular in a child made by `bind`."""
 

@@ -138,15 +138,14 @@ class Application:
         )
 
     async def _feed(self, place: Place | None, head: Head, receive: Receive, send: Send) -> None:
-        found = None if place is None else place.served.router.find(place.path, place.raw)
-        if place is None or found is None or found[0].channel is None:
+        if place is None or place.route is None or place.route.channel is None:
             await receive()
             await send(
                 {"type": "websocket.http.response.start", "status": 404, "headers": [(b"content-type", b"text/plain")]}
             )
             await send({"type": "websocket.http.response.body", "body": b"no push channel stands here"})
             return
-        await feeds.follow(place, found[0].channel, head, receive, send)
+        await feeds.follow(place, place.route.channel, head, receive, send)
 
 
 @lru_cache(maxsize=2048)

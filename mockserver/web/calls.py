@@ -76,10 +76,7 @@ async def answer(place: Place, head: Head, receive: Receive) -> Done:
 
 async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[Script], fate: Decision) -> Done:
     stage, provider = place.stage, place.provider
-    router = place.served.store_router if place.in_store else place.served.router
-    assert router is not None
-    found = router.find(place.path, place.raw)
-    handling = None if found is None else handled(found[0], head.method)
+    handling = None if place.route is None else handled(place.route, head.method)
     body, too_large = b"", None
     if handling is not None:
         try:
@@ -101,10 +98,10 @@ async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[
             check_origin(provider.wire, head.headers)
             if head.method == "OPTIONS":
                 return Done(Answer(200, [], b""), None, now)
-        if found is None or handling is None:
+        if handling is None:
             facts_of_route = {"request.path": place.path, "request.method": head.method}
-            raise Refused("route-unknown" if found is None else "method-unknown", facts_of_route)
-        operation, parameters = handling.operation, found[1]
+            raise Refused("route-unknown" if place.route is None else "method-unknown", facts_of_route)
+        operation, parameters = handling.operation, place.parameters
         facts: CallFacts | None = None
         if scripts:
             if too_large is not None:

@@ -20,6 +20,8 @@ from mockserver.provider.model import Provider
 from mockserver.storage.signing import SCHEMES, Secret, SignedRequest, content_md5
 from mockserver.web.head import Head
 
+KNOWN_KEYS = 256
+"""Keys that are not looked at again when they come again."""
 # How long a value that counts once is remembered where timestamps are not looked at; the vendor's window.
 _NONCE_WINDOW = 900.0
 
@@ -200,8 +202,8 @@ def _scheme_reader(scheme: Mapping[str, Any]) -> Callable[[Head], str]:
     in_header, header = kind is not None or scheme["in"] == "header", name.lower()
     well_formed = conditions.fits(scheme["x-key"]) if "x-key" in scheme else None
 
-    def read(head: Head) -> str:
-        given = head.headers.get(header) if in_header else dict(head.query).get(name)
+    @functools.lru_cache(maxsize=KNOWN_KEYS)
+    def key(given: str | None) -> str:
         if given is not None and kind is not None:
             said, _, given = given.strip().partition(" ")
             given = given.strip()
@@ -213,4 +215,6 @@ def _scheme_reader(scheme: Mapping[str, Any]) -> Callable[[Head], str]:
             raise Refused("credentials-wrong", {"header.name": name})
         return given
 
-    return read
+    if in_header:
+        return lambda head: key(head.headers.get(header))
+    return lambda head: key(dict(head.query).get(name))

@@ -26,11 +26,11 @@ from mockserver.storage.objects import Results
 from mockserver.storage.signing import Secret
 from mockserver.web.credentials import Nonces
 from mockserver.web.faults import Scripts
-from mockserver.web.hosting import document_of
-from mockserver.web.links import FILES, Store
+from mockserver.web.links import Store
 from mockserver.web.offer import Offer, Served, in_settings, with_setting
 from mockserver.web.push import Pacer
 from mockserver.web.recorder import Recorder
+from mockserver.web.routing import Route
 from mockserver.world.budget import Budget
 from mockserver.world.chance import Stream, world_key
 from mockserver.world.service import Service
@@ -62,24 +62,19 @@ class Listener(Protocol):
 
 
 class Place(NamedTuple):
-    """Where a request leads: `path` and `raw` (percent-encoded) are what is left below the provider's mount."""
+    """Where a request leads: a world, and what `offer.Spot` says of the address."""
 
     stage: Stage
     served: Served
+    provider: Provider
+    """Who answers: the provider, or the store that keeps its files."""
+    in_store: bool
     path: str
     raw: str
     prefix: str
-    """What stood before: `/genstudio`, empty at the root or by host name."""
-    in_store: bool
-    """The request is for the provider's object store; `path` is the key."""
     by_name: bool
-    """The caller came by a real host name."""
-
-    @property
-    def provider(self) -> Provider:
-        """Who answers: the provider, or the store that keeps its files."""
-        store = self.served.store
-        return store if self.in_store and store is not None else self.served.provider
+    route: Route | None
+    parameters: Mapping[str, str]
 
 
 class Stage:
@@ -135,9 +130,9 @@ class Stage:
 
     def service(self, served: Served) -> Service:
         """Return the provider's state in this world, made on first use."""
-        known = served.provider.name in self.world.services
-        service = self.world.service(served.provider)
-        if not known:
+        service = self.world.services.get(served.provider.name)
+        if service is None:
+            service = self.world.service(served.provider)
             self.scripts.started(served.provider.name, service)
         return service
 
@@ -149,10 +144,12 @@ class Stage:
     def account(self, served: Served, key: str, *, header: str = "Authorization") -> Thing:
         """Return whose key it is; raise `Refused("credentials-wrong")` for a key that is not among those configured."""
         accounts = self.offer.accounts
-        if accounts and key not in accounts:
+        if not accounts:
+            return self.service(served).lives.owner(key)
+        account = accounts.get(key)
+        if account is None:
             raise Refused("credentials-wrong", {"header.name": header})
-        entry = accounts.get(key, {})
-        return self.service(served).lives.owner(entry.get("id", key), document_of(entry))
+        return self.service(served).lives.owner(account.id, account.document)
 
     def store(self, served: Served) -> Store | None:
         """Return the provider's object store in this world; None if it has none."""
@@ -389,34 +386,14 @@ class Emulator:
         Args:
             at: world and provider whose own port the request came by.
         """
-        world, prefix = MAIN if at is None else at[0], ""
+        world, prefix, port = MAIN if at is None else at[0], "", None if at is None else at[1]
         if path.startswith("/_mock/w/"):
             world, _, _ = path[9:].partition("/")
-            prefix = f"/_mock/w/{world}"
+            prefix, port = f"/_mock/w/{world}", None
             path, raw = path[len(prefix) :] or "/", raw[len(prefix) :] or "/"
         stage = self.find(world)
-        if stage is None:
-            return None
-        offer = stage.offer
-        named = offer.by_host.get(host) or offer.by_host.get(host.partition(":")[0])
-        if named is not None and not prefix:
-            served, in_store = named
-            return Place(stage, served, path, raw, "", in_store, True)
-        first = path[1:].partition("/")[0]
-        chosen = offer.served.get(first)
-        if at is not None and not prefix:
-            chosen = offer.served[at[1]]
-        elif chosen is not None:
-            mount = f"/{first}"
-            prefix, path, raw = prefix + mount, path[len(mount) :] or "/", raw[len(mount) :] or "/"
-        elif offer.only is not None:
-            chosen = offer.only
-        else:
-            return None
-        files = f"{FILES}/{chosen.bucket}" if chosen.bucket else None
-        if files is not None and path.startswith(files + "/"):
-            return Place(stage, chosen, path[len(files) :], raw[len(files) :], prefix, True, False)
-        return Place(stage, chosen, path, raw, prefix, False, False)
+        spot = None if stage is None else stage.offer.spot(host, path, raw, prefix, port)
+        return None if stage is None or spot is None else Place(stage, *spot)
 
     def _idle(self, stage: Stage, now: float) -> bool:
         return stage.world.id != MAIN and now - stage.used > self.settings.world_idle and not stage.pacer.busy

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver import checked, data
 from mockserver.errors import SchemaFolderError
@@ -20,10 +20,15 @@ from mockserver.provider.folder import server_variables
 from mockserver.provider.model import Provider
 from mockserver.scenario import Setting, library
 from mockserver.settings import Settings
-from mockserver.web.hosting import Hosting
+from mockserver.web.hosting import Hosting, document_of
+from mockserver.web.links import FILES
 from mockserver.web.recorder import Secrets
-from mockserver.web.routing import Router
+from mockserver.web.routing import Route, Router
 
+KNOWN_SPOTS = 1024
+"""Addresses of which it is remembered where they lead."""
+LONG = 512
+"""Bytes of a path that is not remembered."""
 LOOPBACK = re.compile(r"(127\.|localhost\b|\[::1\])")
 
 
@@ -66,6 +71,33 @@ class Served:
             yield self._store.documents
 
 
+class Account(NamedTuple):
+    """An entry of the accounts file, or a key given alone."""
+
+    id: str
+    """What the account is known by; the key where the entry has no id of its own."""
+    document: Mapping[str, Any]
+
+
+class Spot(NamedTuple):
+    """Where an address leads among what is offered; `path` and `raw` (percent-encoded) are below the mount."""
+
+    served: Served
+    provider: Provider
+    """Who answers: the provider, or the store that keeps its files."""
+    in_store: bool
+    """The request is for the provider's object store; `path` is the key."""
+    path: str
+    raw: str
+    prefix: str
+    """What stood before: `/genstudio`, empty at the root or by host name."""
+    by_name: bool
+    """The caller came by a real host name."""
+    route: Route | None
+    parameters: Mapping[str, str]
+    """Of the path, decoded."""
+
+
 class Offer:
     """What is served by name, path and host.
 
@@ -76,9 +108,10 @@ class Offer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.hosting = Hosting(settings)
-        self.accounts: dict[str, Mapping[str, Any]] = {entry["key"]: entry for entry in settings.accounts}
-        self.accounts |= {key: {} for key in settings.api_keys if key not in self.accounts}
-        self.signing_secrets = {key: entry["secret"] for key, entry in self.accounts.items() if "secret" in entry}
+        entries = {**{key: {} for key in settings.api_keys}, **{entry["key"]: entry for entry in settings.accounts}}
+        self.accounts = {key: Account(entry.get("id", key), document_of(entry)) for key, entry in entries.items()}
+        """By key; empty where any key of the right form will do."""
+        self.signing_secrets = {key: entry["secret"] for key, entry in entries.items() if "secret" in entry}
         self._stores: dict[str, Folder] = {}
         self.served = {
             name: self._serve(_passed(path, name, settings.variants.get(name, {})))
@@ -91,6 +124,7 @@ class Offer:
                 # A provider at home on this machine is no other machine's: everything here is called by that name.
                 if in_store or not LOOPBACK.match(host) or self.only is served:
                     self.by_host.setdefault(host, (served, in_store))
+        self._known_spot = functools.lru_cache(maxsize=KNOWN_SPOTS)(self._spot)
         self.secrets = Secrets([files for served in self.served.values() for files in served.documents()])
 
     @functools.cached_property
@@ -100,6 +134,37 @@ class Offer:
             name: (served.provider,) if served.store is None else (served.provider, served.store)
             for name, served in self.served.items()
         }
+
+    def spot(self, host: str, path: str, raw: str, prefix: str, port: str | None) -> Spot | None:
+        """Find who answers at an address, and what stands there; None where nothing is served.
+
+        Args:
+            prefix: what stood before the path.
+            port: the provider whose own port the request came by.
+        """
+        # Clients come back to the same few addresses; long ones are not worth remembering.
+        find = self._known_spot if len(raw) <= LONG else self._spot
+        return find(host, path, raw, prefix, port)
+
+    def _spot(self, host: str, path: str, raw: str, prefix: str, port: str | None) -> Spot | None:
+        named = self.by_host.get(host) or self.by_host.get(host.partition(":")[0])
+        if named is not None and not prefix:
+            return _found(*named, path, raw, "", True)
+        first = path[1:].partition("/")[0]
+        chosen = self.served.get(first)
+        if port is not None:
+            chosen = self.served[port]
+        elif chosen is not None:
+            mount = f"/{first}"
+            prefix, path, raw = prefix + mount, path[len(mount) :] or "/", raw[len(mount) :] or "/"
+        elif self.only is not None:
+            chosen = self.only
+        else:
+            return None
+        files = f"{FILES}/{chosen.bucket}" if chosen.bucket else None
+        if files is not None and path.startswith(files + "/"):
+            return _found(chosen, True, path[len(files) :], raw[len(files) :], prefix, False)
+        return _found(chosen, False, path, raw, prefix, False)
 
     def check(self) -> None:
         """Read now what is else read at its first use; raise `UserError` where it will not do."""
@@ -130,6 +195,16 @@ def _passed(path: Path, name: str, readings: Mapping[str, str]) -> Folder:
     except SchemaFolderError as error:
         raise SchemaFolderError(str(path / error.file), error.pointer, error.problem) from None
     return folder
+
+
+def _found(served: Served, in_store: bool, path: str, raw: str, prefix: str, by_name: bool) -> Spot:
+    router, provider = served.router, served.provider
+    if in_store:
+        assert served.store_router is not None
+        assert served.store is not None
+        router, provider = served.store_router, served.store
+    route, parameters = router.find(path, raw) or (None, {})
+    return Spot(served, provider, in_store, path, raw, prefix, by_name, route, parameters)
 
 
 def in_settings(settings: Settings) -> Settings:

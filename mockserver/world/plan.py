@@ -142,8 +142,13 @@ class Plan:
             return 1.0
         if not self.nodes:
             return 0.0
-        index, step = self.position(share)
-        return (self.nodes[index].before + step) / self.total_steps
+        return self.done(*self.position(share))
+
+    def done(self, ended: int, step: int) -> float:
+        """Return finished steps by all steps when so many nodes have *ended*, and *step* steps of the next."""
+        if ended >= len(self.nodes):
+            return 1.0 if self.nodes else 0.0
+        return (self.nodes[ended].before + step) / self.total_steps
 
     def cached(self, signatures: Mapping[str, str], known: Container[str]) -> frozenset[str]:
         """Return the nodes whose signature is *known*: a run may skip them."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mockserver.errors import Refused
 from mockserver.provider.model import NOTHING, Json, Kind, Marks, Part, Provider, Verb
-from mockserver.provider.scope import Call, Link, Page, Scope
+from mockserver.provider.scope import NO_LINK, NO_PAGE, Call, Link, Page, Scope
 from mockserver.world.events import Callback, Event, QueueLength, Watch
 from mockserver.world.files import File, Shelf, annotated, extension_of, media_of, normal
 from mockserver.world.journal import Journal
@@ -25,6 +26,8 @@ from mockserver.world.setup import Order, Setup
 from mockserver.world.task import Stranger, Task
 from mockserver.world.things import FOREIGN, UNKNOWN, Owned, Thing, cut, ordered, reader, ready, stand_in
 
+_OF_LINKS = frozenset({"link.lifetime", "link.process", "link.expires"})
+_OF_PAGES = frozenset({"page.limit", "page.offset", "page.cursor", "page.sort", "page.by"})
 # Kinds that a submit never "uses": they are what it makes, or how it came.
 _NOT_USED = frozenset({"task", "file", "call", "connection", "account"})
 
@@ -46,8 +49,8 @@ class Outcome:
     lists: dict[str, Sequence[Thing]] = field(default_factory=dict)
     file: File | None = None
     files: Sequence[File] = ()
-    page: Page = field(default_factory=Page)
-    link: Link = field(default_factory=Link)
+    page: Page = NO_PAGE
+    link: Link = NO_LINK
     changed: bool = False
     client: str | None = None
     """`follow`: the client whose tasks are followed."""
@@ -69,6 +72,27 @@ class Member:
     """The member of a thing's document that a call names."""
 
     value: Json
+
+
+class _Queue:
+    """The lengths of a task's line, or of all lines together, counted when drawn."""
+
+    __slots__ = ("_runs", "_task")
+
+    def __init__(self, runs: Runs, task: Seen | None) -> None:
+        self._runs, self._task = runs, task
+
+    @property
+    def waiting(self) -> int:
+        return self._length.waiting
+
+    @property
+    def total(self) -> int:
+        return self._length.total
+
+    @property
+    def _length(self) -> QueueLength:
+        return self._runs.queue(self._task if isinstance(self._task, Task) else None)
 
 
 class _Classes:
@@ -134,13 +158,13 @@ class Service:
             if self.setup.catalogue is not None:
                 scope.catalogue = _Classes(self.setup.catalogue, outcome.classes)
             scope.log = self.log
-        scope.queue = self.runs.queue(scope.task if isinstance(scope.task, Task) else None)
+        scope.queue = _Queue(self.runs, scope.task)
         return scope
 
     def refusal_scope(self, refused: Refused, call: Call, account: Thing | None = None) -> Scope:
         """Return what the texts of a refusal are drawn from: the facts, and what they speak of by id."""
         scope = self._bare_scope(call)
-        scope.queue = self.runs.queue()
+        scope.queue = _Queue(self.runs, None)
         scope.facts = refused.facts
         scope.check = refused.facts.get("check")
         scope.things = {} if account is None else {"account": account}
@@ -234,12 +258,11 @@ class Service:
         """
         # Whatever is due at this very moment happens first, however often was looked before.
         self._kernel.run_until(self.now)
-        outcome = Outcome(verb, self.now)
+        outcome = Outcome(verb, self._kernel.now)
         if account is not None:
             outcome.things["account"] = account
-        link = outcome.link
-        link.lifetime, link.process = _first(marks, "link.lifetime"), _first(marks, "link.process")
-        link.expires = _first(marks, "link.expires")
+        if not _OF_LINKS.isdisjoint(marks):
+            outcome.link = Link(*(_first(marks, f"link.{part}") for part in ("lifetime", "process", "expires")))
         _VERBS[verb.name](self, _Asked(verb, marks, call, account, None if document is NOTHING else document), outcome)
         return outcome
 
@@ -323,11 +346,12 @@ class Service:
                 outcome.member = Member(outcome.things[kind].document.get(key))
 
     def _list(self, asked: _Asked, outcome: Outcome) -> None:
-        kind, page = asked.verb.of, outcome.page
-        page.limit = _first(asked.marks, "page.limit")
-        page.offset = _first(asked.marks, "page.offset")
-        page.cursor = _text(_first(asked.marks, "page.cursor")) or None
-        page.sort, page.by = _first(asked.marks, "page.sort"), _first(asked.marks, "page.by")
+        kind, page, marks = asked.verb.of, Page(), asked.marks
+        outcome.page = page
+        if not _OF_PAGES.isdisjoint(marks):
+            page.limit, page.offset = _first(marks, "page.limit"), _first(marks, "page.offset")
+            page.cursor = _text(_first(marks, "page.cursor")) or None
+            page.sort, page.by = _first(marks, "page.sort"), _first(marks, "page.by")
         from_end = asked.verb.options.get("from") == "end"
         if kind == "file":
             mine = self._listed_files(asked)
@@ -712,9 +736,10 @@ class Service:
     def _listed_tasks(self, asked: _Asked, page: Page) -> list[Seen]:
         states, marked = asked.states, set(asked.marks.get("task.state", ()))
         filters = _filters(asked.marks, "task")
-        ids = _ids(asked.marks, "task")
         if "task.id" in asked.marks:
-            seen: Iterable[Seen] = [self._see(id, asked.account) for id in ids]
+            seen: list[Seen] = [self._see(id, asked.account) for id in _ids(asked.marks, "task")]
+            if states is None and not marked and not filters:
+                return seen
         else:
             seen = [
                 task for task in self._candidates(states) if _may_see(task, asked.account) and not self.runs.lost(task)
@@ -1011,7 +1036,8 @@ def _text(value: Any) -> str:
 
 def _ids(marks: Marks, kind: str) -> list[str]:
     """Return the ids a request gives, each once; null and the empty text are no id."""
-    return list(dict.fromkeys(str(id) for id in marks.get(f"{kind}.id", ()) if id not in (None, "")))
+    given = [str(id) for id in marks.get(f"{kind}.id", ()) if id is not None and id != ""]
+    return given if len(given) < 2 else list(dict.fromkeys(given))
 
 
 def _given_list(marks: Marks, name: str) -> Sequence[str] | None:
@@ -1025,10 +1051,20 @@ def _given_list(marks: Marks, name: str) -> Sequence[str] | None:
 
 
 def _filters(marks: Marks, kind: str) -> list[tuple[Callable[[Any], Any], set[str]]]:
+    readers = _filter_readers(tuple(marks), kind)
+    if not readers:
+        return []
+    wanted = [(read, {str(value) for value in marks[name] if value is not None}) for name, read in readers]
+    return [(read, values) for read, values in wanted if values]
+
+
+# An operation gives the same few marks each time.
+@lru_cache(maxsize=1024)
+def _filter_readers(names: tuple[str, ...], kind: str) -> list[tuple[str, Callable[[Any], Any]]]:
+    """Return which of a request's marks choose among the things of a kind, and how a thing is read for each."""
     skipped = {f"{kind}.id", f"{kind}.state", "workflow.version"}
-    names = [name for name in marks if name not in skipped and name.partition("#")[0].partition(".")[0] == kind]
-    wanted = [(name, {str(value) for value in marks[name] if value is not None}) for name in names]
-    return [(reader(name), values) for name, values in wanted if values]
+    chosen = [name for name in names if name not in skipped and name.partition("#")[0].partition(".")[0] == kind]
+    return [(name, reader(name)) for name in chosen]
 
 
 def _fits(thing: Any, read: Callable[[Any], Any], values: set[str]) -> bool:
@@ -1036,6 +1072,8 @@ def _fits(thing: Any, read: Callable[[Any], Any], values: set[str]) -> bool:
 
 
 def _order(option: Any, sort: str | None, by: str | None = None) -> list[str]:
+    if option is None and by is None:
+        return []
     names = [option] if isinstance(option, str) else list(option or ())
     if by is not None:
         names = [f"-{by}" if names and names[0].startswith("-") else by]

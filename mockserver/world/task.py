@@ -45,6 +45,7 @@ class Plan(Protocol):
     def share(self, index: int, step: int) -> float: ...
     def position(self, share: float) -> tuple[int, int]: ...
     def progress(self, share: float) -> float: ...
+    def done(self, ended: int, step: int) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -269,8 +270,12 @@ class Task:
 
     @property
     def progress(self) -> float:
-        share = self.standing(self.runs.now).share
-        return 1.0 if share >= 1 else self.plan.progress(share)
+        standing = self.standing(self.runs.now)
+        if standing.share >= 1:
+            return 1.0
+        if self.stop is not None:
+            return self.plan.progress(standing.share)
+        return self.plan.done(standing.ended, standing.step)
 
     @property
     def price(self) -> float | None:

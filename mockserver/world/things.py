@@ -151,6 +151,8 @@ def ordered(things: Iterable[T], names: Sequence[str]) -> list[T]:
 def cut(things: Sequence[T], page: Page, *, from_end: bool = False) -> list[T]:
     """Return the part of *things* that *page* asks for, and write into *page* what it shows of the whole."""
     page.total = len(things)
+    if page.limit is None and page.offset is None and page.cursor is None:
+        return list(things)
     start = page.offset or 0
     if page.cursor is not None:
         found = next((at for at, thing in enumerate(things) if thing.id == page.cursor), len(things) - 1)

@@ -56,8 +56,10 @@ class EvenPlan:
         return index, max(step for step in range(steps) if self.share(index, step) <= share)
 
     def progress(self, share: float) -> float:
-        index, step = self.position(share)
-        return 1.0 if share >= 1 else (self._before[index] + step) / self.total_steps
+        return 1.0 if share >= 1 else self.done(*self.position(share))
+
+    def done(self, ended: int, step: int) -> float:
+        return 1.0 if ended > 3 else (self._before[ended] + step) / self.total_steps
 
 
 def refusal(name: str, *conditions: str, message: str | None = None) -> Refusal:

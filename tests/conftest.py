@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from hypothesis import settings
 
@@ -18,6 +19,10 @@ settings.load_profile("suite")
 
 if TYPE_CHECKING:
     from mockserver.server import Running
+
+# How long an example takes says more of the machine than of the code: timings live in the benchmarks.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)

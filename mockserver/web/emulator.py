@@ -130,10 +130,10 @@ class Stage:
 
     def service(self, served: Served) -> Service:
         """Return the provider's state in this world, made on first use."""
-        service = self.world.services.get(served.provider.name)
+        service = self.world.services.get(served.name)
         if service is None:
             service = self.world.service(served.provider)
-            self.scripts.started(served.provider.name, service)
+            self.scripts.started(served.name, service)
         return service
 
     @property

@@ -210,7 +210,13 @@ def test_the_folder_of_the_walk_through_is_served_and_runs_a_task(tmp_path: Path
         httpx.post(f"{server.url}/_mock/clock", json={"jump": 3600})
         done = httpx.get(f"{server.url}/v1/renders/{submitted['id']}").json()
         unknown = httpx.get(f"{server.url}/v1/renders/nobody")
+        unnamed = httpx.post(f"{server.url}/v1/renders", json={"workflow": ""})
+        elsewhere = httpx.get(f"{server.url}/v1/nowhere")
+        otherwise = httpx.put(f"{server.url}/v1/renders")
+        huge = httpx.post(f"{server.url}/v1/renders", content=b" " * 17_000_000)
 
+    assert (unnamed.status_code, unnamed.json()["code"]) == (404, "not_found")
+    assert [one.status_code for one in (elsewhere, otherwise, huge)] == [404, 405, 413]
     assert submitted["status"] == "BUSY"
     assert (done["status"], done["progress"]) == ("READY", 100)
     assert unknown.status_code == 404

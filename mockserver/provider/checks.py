@@ -50,9 +50,10 @@ def check_keys(documents: Documents) -> None:
 
 def check_sources(documents: Documents, variants: Located | None) -> None:
     """Refuse whatever does not say where its facts come from."""
-    for place in _sourced(documents, variants):
-        if "x-source" not in place:
-            raise place.error('has no x-source; say {"documented": "where"} or {"assumed": "why"}')
+    bare = [place for place in _sourced(documents, variants) if "x-source" not in place]
+    if bare:
+        more = f" (and {len(bare) - 1} more places)" if len(bare) > 1 else ""
+        raise bare[0].error(f'has no x-source; say {{"documented": "where"}} or {{"assumed": "why"}}{more}')
 
 
 def check_machine(machine: Located) -> None:

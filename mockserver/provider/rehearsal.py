@@ -6,18 +6,21 @@ facts its condition does not bring, a condition that nothing answers, an example
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Container, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 from mockserver.errors import SchemaFolderError
 from mockserver.provider.documents import Documents, Located, escape, walk
 from mockserver.provider.model import NOTHING, Channel, Operation, Provider, Refusal, Response, Verb
+from mockserver.provider.notation import JWT
 from mockserver.provider.observing import Observation, Observer
 from mockserver.provider.refusals import facts_of_condition
 from mockserver.provider.sample import sample_scopes
 from mockserver.provider.scope import Scope
 from mockserver.provider.validation import Validators
+from mockserver.provider.vocabulary import NOT_USED
 
 ELSEWHERE = ("route-unknown", "method-unknown", "origin-refused")
 """Conditions of calls that match no operation, or are refused before one is looked for."""
@@ -28,13 +31,16 @@ CERTAIN = {"read": ("unknown",), "cancel": ("unknown",), "update": ("unknown",)}
 def rehearse(provider: Provider, documents: Documents) -> None:
     """Draw whatever can be drawn; raise `SchemaFolderError` where it is not what the folder promises."""
     observer = Observer(provider, documents)
+    _check_failures(provider, documents)
+    _check_links(provider, documents)
     for operation in provider.operations:
         if operation.verb.of == "task" and operation.verb.name in ("read", "list", "submit"):
             _rehearse_operation(provider, operation, observer)
-        _check_answered(operation, documents)
+        _check_answered(provider, operation, documents)
         _check_statuses(provider, operation, documents)
     for channel in provider.channels:
         _rehearse_channel(provider, channel, observer)
+        _check_channel_answered(channel, documents)
     for entry in provider.errors.values():
         _rehearse_refusal(provider, entry)
     if all(provider.variants[name].default == reading for name, reading in provider.readings.items()):
@@ -182,20 +188,85 @@ def _states(provider: Provider, verb: Verb) -> list[str]:
     return list(verb.options.get("in") or kind.states)
 
 
-def _check_answered(operation: Operation, documents: Documents) -> None:
-    """Refuse a condition that an operation raises for certain, and that nothing answers."""
+def _check_answered(provider: Provider, operation: Operation, documents: Documents) -> None:
+    """Refuse a condition that a client of an operation can bring about whenever it likes, and that nothing answers."""
     verb = operation.verb
     lenient = verb.options.get("lenient", ())
     raised = [f"{verb.of}-{word}" for word in CERTAIN.get(verb.name, ()) if word not in lenient]
-    if operation.media or _judges_parameters(operation, documents):
+    media = operation.media[0] if operation.media else ""
+    if media or _judges_parameters(operation, documents):
         raised.append("request-invalid")
-    for condition in raised:
-        if condition not in operation.refusals:
-            raise SchemaFolderError(
-                "openapi.json",
-                operation.pointer,
-                f"can raise {condition!r}, which no refusal of errors.json answers here; add one with it in 'when'",
+    if media == "multipart/form-data":
+        raised.append("not-multipart")
+    if media.endswith("json"):
+        raised += ["not-json", "body-missing"] if operation.body_required else ["not-json"]
+    if operation.security:
+        raised += ["credentials-missing", "credentials-wrong"]
+    if verb.name in ("cancel", "delete") and not {"final", "other-state"} & {*lenient}:
+        # What has ended takes no cancel, and an option `in` leaves states out.
+        raised += [f"{verb.of}-not-ready"] if "in" in verb.options or (verb.name, verb.of) == ("cancel", "task") else []
+    if verb.name == "submit":
+        raised += [f"{kind}-unknown" for kind in _used(provider, operation, documents)]
+    _answered([one for one in raised if one not in lenient], operation.refusals, "openapi.json", operation.pointer)
+
+
+def _check_channel_answered(channel: Channel, documents: Documents) -> None:
+    """Refuse a push channel that wants a token, and has no answer to a wrong one."""
+    place = documents["asyncapi.json"]["channels"][channel.name]
+    query = documents.deref(place.get("bindings", {}).get("ws", {}).get("query", {}))
+    if any(documents.deref(part).get("contentMediaType") == JWT for part in walk(query)):
+        raised = ("credentials-missing", "token-wrong", "token-expired")
+        _answered(raised, channel.refusals, "asyncapi.json", place.pointer)
+
+
+def _answered(raised: Iterable[str], refusals: Container[str], file: str, pointer: str) -> None:
+    unanswered = [one for one in raised if one not in refusals]
+    if unanswered:
+        told = ", ".join(map(repr, unanswered))
+        problem = f"can raise {told}, which no refusal of errors.json answers here; add one with it in 'when'"
+        raise SchemaFolderError(file, pointer, problem)
+
+
+def _used(provider: Provider, operation: Operation, documents: Documents) -> Iterator[str]:
+    """Yield the kinds of which a submit names one by its id; refuse one that the machine does not have."""
+    seen = set[tuple[str, str]]()
+    places: list[Any] = [_place(operation.pointer, documents).get("requestBody", {})]
+    while places:
+        place = places.pop()
+        for part in walk(documents.deref(place)):
+            if (part.file, part.pointer) in seen:
+                continue
+            seen.add((part.file, part.pointer))
+            places += [part] if "$ref" in part else []
+            kind, _, attribute = str(part.get("x-value", "")).partition(".")
+            if attribute != "id" or kind in NOT_USED:
+                continue
+            if kind not in provider.machine.kinds:
+                problem = f"chooses a {kind}, but machine.json has no such kind; add {json.dumps({kind: {}})} to it"
+                raise part.error(problem, "x-value")
+            if not provider.machine.kinds[kind].open:
+                yield kind
+
+
+def _check_failures(provider: Provider, documents: Documents) -> None:
+    """Refuse tasks that can fail, and of whose failure nothing could be told."""
+    task = provider.machine.kinds.get("task")
+    if task is not None and any("fail" in state.on for state in task.states.values()) and not provider.failures:
+        problem = "is missing, though a task can fail; add an entry, with 'node-failed' in its 'when'"
+        raise documents["errors.json"].error(problem, "failures")
+
+
+def _check_links(provider: Provider, documents: Documents) -> None:
+    """Refuse addresses of files where no store would answer there."""
+    file = provider.machine.kinds.get("file")
+    if file is not None and file.options.get("store"):
+        return
+    for place in walk(documents["openapi.json"]):
+        if place.get("x-value") in ("file.url", "file.link", "file.upload_link"):
+            problem = (
+                f'is {place["x-value"]!r}, but machine.json names no store of files; add "store": "oss" to its "file"'
             )
+            raise place.error(problem, "x-value")
 
 
 def _judges_parameters(operation: Operation, documents: Documents) -> bool:

@@ -293,6 +293,8 @@ CONDITIONS: dict[str, frozenset[str]] = {
 `-not-ready`, `-in-use`, `-barred`, `-full`, `-invalid` with the facts
 `<kind>.id` and `<kind>.state`, the last also with `check.name`: which of the kind's `checks` holds."""
 
+NOT_USED = frozenset({"task", "file", "call", "connection", "account"})
+"""Kinds that a submit never chooses: they are what it makes, or how it came."""
 KIND_CONDITIONS = ("unknown", "unnamed", "foreign", "exists", "not-ready", "in-use", "barred", "full", "invalid")
 
 FAILURES = {

@@ -19,6 +19,11 @@ from mockserver.provider.scope import Scope
 log = logging.getLogger("mockserver")
 
 NEUTRAL = "application/json"
+BARE = {
+    name: Refusal(name, (name,), None, None, status, None, None, None, (), None, None, False)
+    for name, status in {"route-unknown": 404, "method-unknown": 405, "body-too-large": 413}.items()
+}
+"""Refusals that a catalogue need not have: condition -> an answer without a body."""
 
 
 @dataclass(slots=True)
@@ -79,11 +84,17 @@ def refusal(
 
 
 def find(table: Mapping[str, tuple[Refusal, ...]], condition: str, scope: Scope) -> Refusal | None:
-    """Return the first entry that answers *condition* in this case."""
+    """Return the first entry that answers *condition* in this case.
+
+    A thing that is not named is an unknown one where the catalogue does not tell the two apart. What any server has
+    to answer is answered without a body where the catalogue says nothing of it.
+    """
     for entry in table.get(condition, ()):
         if entry.test is None or entry.test(scope):
             return entry
-    return None
+    if condition.endswith("-unnamed"):
+        return find(table, f"{condition.removesuffix('-unnamed')}-unknown", scope)
+    return BARE.get(condition)
 
 
 def refusal_of(provider: Provider, entry: Refusal, scope: Scope) -> Answer:

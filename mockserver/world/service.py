@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from mockserver.errors import Refused
 from mockserver.provider.model import NOTHING, Json, Kind, Marks, Part, Provider, Verb
 from mockserver.provider.scope import NO_LINK, NO_PAGE, Call, Link, Page, Scope
+from mockserver.provider.vocabulary import NOT_USED
 from mockserver.world.events import Callback, Event, QueueLength, Watch
 from mockserver.world.files import File, Shelf, annotated, extension_of, media_of, normal
 from mockserver.world.journal import Journal
@@ -28,8 +29,6 @@ from mockserver.world.things import FOREIGN, UNKNOWN, Owned, Thing, cut, ordered
 
 _OF_LINKS = frozenset({"link.lifetime", "link.process", "link.expires"})
 _OF_PAGES = frozenset({"page.limit", "page.offset", "page.cursor", "page.sort", "page.by"})
-# Kinds that a submit never "uses": they are what it makes, or how it came.
-_NOT_USED = frozenset({"task", "file", "call", "connection", "account"})
 
 Seen = Task | Stranger
 
@@ -716,7 +715,7 @@ class Service:
 
     def _one_task(self, asked: _Asked, id: str) -> Seen:
         if not id:
-            raise self._refused("task", "unnamed" if self._condition("task", "unnamed") else "unknown", "", UNKNOWN)
+            raise self._refused("task", "unnamed", "", UNKNOWN)
         seen = self._see(id, asked.account)
         lenient = asked.lenient
         if isinstance(seen, Stranger):
@@ -828,7 +827,7 @@ class Service:
         wanted: dict[str, dict[str, Json]] = {}
         for name, values in marks.items():
             kind = name.partition("#")[0].partition(".")[0]
-            if kind in self.provider.machine.kinds and kind not in (*_NOT_USED, made) and name != "workflow.version":
+            if kind in self.provider.machine.kinds and kind not in (*NOT_USED, made) and name != "workflow.version":
                 value = next((value for value in values if value is not None and value != ""), None)
                 if value is not None:
                     wanted.setdefault(kind, {})[name] = value
@@ -898,7 +897,7 @@ class Service:
         else:
             wanted = {name: values[0] for name, values in asked.marks.items() if name.startswith(f"{kind}#") and values}
             if not wanted:
-                raise self._refused(kind, "unnamed" if self._condition(kind, "unnamed") else "unknown", "", UNKNOWN)
+                raise self._refused(kind, "unnamed", "", UNKNOWN)
             thing = next(self.lives.select(kind, wanted), None)
         state = UNKNOWN if thing is None else FOREIGN
         if thing is not None and _may_see(thing, asked.account):

@@ -17,8 +17,14 @@ NOTE = "<!-- made from schemas/{name} by docs/pages.py -->\n"
 def pages() -> dict[str, str]:
     """Return the pages by file name."""
     loaded = {name: load(folder, name=name) for name, folder in data.providers(data.schemas()).items()}
-    found = {f"{name}.md": NOTE.format(name=name) + portrait(one) for name, one in loaded.items()}
+    found = {f"{name}.md": NOTE.format(name=name) + linked(portrait(one), name) for name, one in loaded.items()}
     return found | {"README.md": index(loaded)}
+
+
+def linked(page: str, name: str) -> str:
+    """Let a page lead to what its keys of sources (`S1`, ...) stand for."""
+    link = f"[SOURCES.md](../../schemas/{name}/SOURCES.md)"
+    return page.replace("`SOURCES.md`", "SOURCES.md").replace("SOURCES.md", link)
 
 
 def index(loaded: dict[str, Provider]) -> str:

@@ -5,17 +5,24 @@ Markdown, made from the loaded folder alone; the command line prints it, the doc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from mockserver.first_requests import as_curl, first_requests
 from mockserver.provider.model import Kind, Provider, Refusal
+
+HOME = "127.0.0.1:8787"
 
 
 def portrait(provider: Provider) -> str:
     """Return the page of one provider."""
+    info = provider.documents["openapi.json"]["info"]
     parts = [
         f"# {provider.name}: {provider.title}",
+        " ".join(text for text in (info.get("summary"), info.get("description")) if text),
         f"Version {provider.version}. Real hosts: {', '.join(provider.hosts)}.",
+        "## A first request",
+        *_first(provider),
         "## Operations",
         *_operations(provider),
         "## States",
@@ -27,7 +34,41 @@ def portrait(provider: Provider) -> str:
         "## Where it is known from",
         *_sources(provider),
     ]
-    return "\n".join(line if line.startswith(("|", " ", "-")) else f"\n{line}\n" for line in parts).strip() + "\n"
+    return "\n".join(_spaced(parts)).strip() + "\n"
+
+
+def _spaced(parts: Iterable[str]) -> Iterator[str]:
+    """Yield lines with an empty one between paragraphs; rows of tables and lists stay together."""
+    before = ""
+    for part in parts:
+        if not (_is_row(part) and _is_row(before)):
+            yield ""
+        if part:
+            yield part
+        before = part
+
+
+def _is_row(line: str) -> bool:
+    return line.startswith(("|", " ", "-"))
+
+
+def _first(provider: Provider) -> Iterator[str]:
+    # One that stands on this machine in reality is served at its own port.
+    home = next((host for host in provider.hosts if host.startswith(("127.0.0.1:", "localhost:"))), HOME)
+    yield f"`mockserver serve {provider.name}` stands at <http://{home}>; where several are served, at `/{provider.name}`."
+    for scheme in provider.security_schemes.values():
+        http = scheme["type"] == "http"
+        sent = f"Authorization: {scheme['scheme'].title()} KEY" if http else f"{scheme['name']}: KEY"
+        form = {name: value for name, value in dict(scheme.get("x-key") or {}).items() if name in ("pattern", "enum")}
+        wanted = "; ".join(f"{name} `{_plain(value)}`" for name, value in form.items())
+        yield f"- `{sent}`: {scheme.get('description', 'a key')}{f' Its form: {wanted}.' if wanted else ''}"
+    requests = sorted(first_requests(provider), key=lambda one: len(str(one.body)))
+    if requests:
+        yield f"```sh\n{as_curl(requests[0], f'http://{home}')}\n```"
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _operations(provider: Provider) -> Iterator[str]:
@@ -49,10 +90,10 @@ def _operations(provider: Provider) -> Iterator[str]:
 
 
 def _machines(provider: Provider) -> Iterator[str]:
+    yield "A star marks where a thing begins, a bar where it ends; on the arrow stands what moves it."
     for kind in provider.machine.kinds.values():
         if kind.states:
-            yield f"- **{kind.name}**"
-            yield from (f"    {line}" for line in diagram(kind))
+            yield "\n".join([f"```text\n{kind.name}", *(f"  {line}" for line in diagram(kind)), "```"])
 
 
 def diagram(kind: Kind) -> Iterator[str]:
@@ -77,7 +118,7 @@ def _errors(provider: Provider) -> Iterator[str]:
         yield "|---|---|---|---|---|---|"
         for name, body in entries.items():
             yield _error(provider.errors[name], body, section)
-        yield " "
+        yield ""
 
 
 def _error(entry: Refusal, body: Mapping[str, Any], section: str) -> str:

@@ -442,7 +442,8 @@ def _json(content: Any, status: int = 200) -> Response:
         body = orjson.dumps(content, default=repr)
     except TypeError:  # what a client sent may hold integers beyond 64 bits
         body = json.dumps(content, default=repr).encode()
-    return Response(body, status, media_type="application/json")
+    # A line of its own where a person asks with curl.
+    return Response(body + b"\n", status, media_type="application/json")
 
 
 async def _missing(request: Request, error: Exception) -> Response:

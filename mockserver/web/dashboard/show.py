@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mockserver import data
-from mockserver.errors import Refused
 from mockserver.exchange import Exchange
-from mockserver.provider import conditions
-from mockserver.provider.model import Operation, Provider, Request
-from mockserver.provider.notation import Unreadable
+from mockserver.first_requests import first_requests, mounts
+from mockserver.provider.model import Provider
 from mockserver.web.dashboard.feed import phase
 from mockserver.web.dashboard.judged import violations_of
 from mockserver.web.recorder import as_json
@@ -25,9 +22,6 @@ from mockserver.world.task import Task
 if TYPE_CHECKING:
     from mockserver.web.emulator import Stage
 
-PLACEHOLDER = "$API_KEY"
-KEYS = ("sk-0123456789abcdef", "0123456789abcdefghij", "example", "api")
-"""Tried in order until one has the form that a provider asks of keys."""
 MAX_EVENTS = 400
 MAX_TEXT = 20_000
 
@@ -51,7 +45,7 @@ def document(provider: Provider, name: str, url: str) -> dict[str, Any] | None:
     if found is None:
         return None
     if name == "openapi.json":
-        servers = [{"url": url + mount, "description": "This emulator."} for mount in _mounts(provider)]
+        servers = [{"url": url + mount, "description": "This emulator."} for mount in mounts(provider)]
         return {**found, "servers": servers}
     at = urlsplit(url)
     server: dict[str, Any] = {"host": at.netloc, "protocol": "wss" if at.scheme == "https" else "ws"}
@@ -139,7 +133,6 @@ def exchange(stage: Stage, found: Exchange) -> dict[str, Any]:
 
 def _provider(provider: Provider, url: str, keyed: bool) -> dict[str, Any]:
     info = provider.documents["openapi.json"]["info"]
-    mounts = _mounts(provider)
     return {
         "name": provider.name,
         "title": provider.title,
@@ -147,11 +140,21 @@ def _provider(provider: Provider, url: str, keyed: bool) -> dict[str, Any]:
         "summary": info.get("summary", ""),
         "hosts": list(provider.hosts),
         "url": url,
-        "mounts": [url + mount for mount in mounts],
+        "mounts": [url + mount for mount in mounts(provider)],
         "documents": [name for name in ("openapi.json", "asyncapi.json") if name in provider.documents],
         "operations": len(provider.operations),
         "channels": [{"name": channel.name, "path": channel.path} for channel in provider.channels],
-        "requests": list(_requests(provider, url + mounts[0], keyed)),
+        "requests": [
+            {
+                "title": one.title,
+                "operation": one.operation,
+                "method": one.method,
+                "url": url + one.path,
+                "headers": one.headers,
+                "body": one.body,
+            }
+            for one in first_requests(provider, keyed=keyed)
+        ],
         "errors": sorted(provider.errors),
         "variants": [
             {
@@ -174,64 +177,6 @@ def _sources(folder: Path) -> dict[str, str]:
     text = file.read_text("utf-8") if file.is_file() else ""
     rows = re.findall(r"^\| ([A-Z]\w{0,3}) \| (.+?) \| (.+?) \|$", text, re.M)
     return {key: re.sub(r"[<>`]", "", f"{source}: {what}") for key, source, what in rows}
-
-
-def _mounts(provider: Provider) -> list[str]:
-    """Return the paths below which the operations stand, in the order of the document's servers."""
-    paths = [urlsplit(server["url"]).path.rstrip("/") for server in provider.documents["openapi.json"]["servers"]]
-    return [path for path in dict.fromkeys(paths) if path in provider.mounts] or [""]
-
-
-def _requests(provider: Provider, url: str, keyed: bool) -> Iterator[dict[str, Any]]:
-    """Yield requests that submit a task, ready to be sent: from the documents' examples, else from our fixtures."""
-    for operation in provider.operations:
-        if operation.verb.name != "submit":
-            continue
-        headers = _credentials(provider, operation, keyed) | {"Content-Type": "application/json"}
-        for title, body in _bodies(provider, operation):
-            yield {
-                "title": title,
-                "operation": operation.id,
-                "method": operation.method,
-                "url": url + operation.path,
-                "headers": headers,
-                "body": body,
-            }
-
-
-def _bodies(provider: Provider, operation: Operation) -> Iterator[tuple[str, Any]]:
-    shown = False
-    described = provider.documents["openapi.json"]["paths"][operation.path][operation.method.lower()]
-    content = described.get("requestBody", {}).get("content", {}).get("application/json", {})
-    for name, example in content.get("examples", {}).items():
-        if "value" in example:
-            shown = True
-            yield example.get("summary", name), example["value"]
-    folder = data.fixtures() / provider.name
-    for file in () if shown else sorted(folder.glob("*.request.json")):
-        body = json.loads(file.read_bytes())
-        try:
-            fits = not operation.violations(Request(operation.method, {}, (), {}, body))
-        except (Refused, Unreadable):
-            fits = False
-        if fits:
-            yield described.get("summary", operation.id), body
-
-
-def _credentials(provider: Provider, operation: Operation, keyed: bool) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name in operation.security[0] if operation.security else ():
-        scheme = provider.security_schemes[name]
-        key = PLACEHOLDER if keyed else _key(scheme.get("x-key", {}))
-        if scheme.get("type") == "http":
-            headers["Authorization"] = f"Bearer {key}"
-        elif scheme.get("in") == "header":
-            headers[scheme["name"]] = key
-    return headers
-
-
-def _key(schema: Any) -> str:
-    return next((key for key in KEYS if conditions.fits(schema)(key)), PLACEHOLDER)
 
 
 def _failure(task: Task) -> dict[str, Any] | None:

@@ -55,7 +55,8 @@ def _is_row(line: str) -> bool:
 def _first(provider: Provider) -> Iterator[str]:
     # One that stands on this machine in reality is served at its own port.
     home = next((host for host in provider.hosts if host.startswith(("127.0.0.1:", "localhost:"))), HOME)
-    yield f"`mockserver serve {provider.name}` stands at <http://{home}>; where several are served, at `/{provider.name}`."
+    url = f"http://{home}"
+    yield f"`mockserver serve {provider.name}` stands at <{url}>; where several are served, at `/{provider.name}`."
     for scheme in provider.security_schemes.values():
         http = scheme["type"] == "http"
         sent = f"Authorization: {scheme['scheme'].title()} KEY" if http else f"{scheme['name']}: KEY"
@@ -64,7 +65,7 @@ def _first(provider: Provider) -> Iterator[str]:
         yield f"- `{sent}`: {scheme.get('description', 'a key')}{f' Its form: {wanted}.' if wanted else ''}"
     requests = sorted(first_requests(provider), key=lambda one: len(str(one.body)))
     if requests:
-        yield f"```sh\n{as_curl(requests[0], f'http://{home}')}\n```"
+        yield f"```sh\n{as_curl(requests[0], url)}\n```"
 
 
 def _plain(value: Any) -> str:

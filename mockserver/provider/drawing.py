@@ -14,7 +14,7 @@ import hmac
 import math
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -292,6 +292,9 @@ class Drawer:
             if name == "problems":
                 owner = "error"
             return _part(*block.subject(owner), "nodes_at(scope.at)" if name == "task.nodes" else attribute), subject
+        if "#" in name:
+            get = self.getter(name, schema, "x-each")
+            return f"{self._module.constant(_entries)}({self._module.constant(get)}(scope))", "member"
         kind = name.removesuffix("s")
         if kind in self.names.kinds and name.endswith("s"):
             return f"scope.lists.get({self._module.constant(kind)})", kind
@@ -422,9 +425,19 @@ def _binding(subject: str, one: str) -> tuple[tuple[str, ...], str, dict[str, tu
         slots = ("event", "at", "node")
         bind = f"scope.event = {one}; scope.at = {one}.at; {one}_node = scope.node = {one}.node"
         return slots, bind, {"event": (one, False), "node": (f"{one}_node", True)}
-    if subject in ("task", "node", "file", "problem"):
+    if subject in ("task", "node", "file", "problem", "member"):
         return (subject,), f"scope.{subject} = {one}", {subject: (one, False)}
     return ("things",), f"scope.things = {{**scope.things, {subject!r}: {one}}}", {}
+
+
+class Entry(NamedTuple):
+    """One entry of a list inside a document, for a loop over it: `member.value`."""
+
+    value: Any
+
+
+def _entries(found: Any) -> list[Entry] | None:
+    return [Entry(value) for value in found] if isinstance(found, list | tuple) else None
 
 
 def _completed(base: Any, drawn: Any, hidden: Sequence[str]) -> Any:

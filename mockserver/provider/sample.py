@@ -132,6 +132,6 @@ def _file() -> SimpleNamespace:
     return SimpleNamespace(
         id="sample.png", name="sample.png", folder="", root="output", key="sample/sample.png", bucket="sample",
         prefix="sample", label=None, node="9", media="image/png", extension="png", width=512, height=512, size=1000,
-        lifetime=600.0, state="kept", created=MOMENT, given=None, path="sample.png", ui="images",
+        lifetime=600.0, state="kept", created=MOMENT, given=None, given_folder=None, path="sample.png", ui="images",
         directory=False, digest="0" * 64,
     )  # fmt: skip

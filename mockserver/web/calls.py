@@ -244,8 +244,9 @@ def _judged(place: Place, operation: Operation, violations: Sequence[Violation])
             got=_kept(violation.got),
             text=violation.text,
         )
+    in_place = sorted(violations, key=lambda one: [(len(part), part) for part in one.at.split("/")])
     told = [
-        facts_of(one, len(violations), [other.got for other in violations if other.rule == one.rule])
+        facts_of(one, len(violations), [other.got for other in in_place if other.rule == one.rule])
         for one in violations
     ]
     everything = list(dict.fromkeys(_told(place.served.provider, facts) for facts in told))

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +155,10 @@ def ranged(answer: Answer, headers: Mapping[str, str], file: File) -> Answer:
     for name, value in (("etag", tag), ("last-modified", http_date(file.created)), ("accept-ranges", "bytes")):
         if name not in known:
             answer.headers.append((name, value))
-    if headers.get("if-none-match") == tag:
+    unchanged = headers.get("if-none-match") == tag
+    if "if-none-match" not in headers and (since := _moment(headers.get("if-modified-since"))) is not None:
+        unchanged = int(file.created) <= since
+    if unchanged:
         return Answer(304, [pair for pair in answer.headers if pair[0] != "content-type"], b"")
     match = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", headers.get("range", ""))
     if match is None or match.groups() == ("", ""):
@@ -169,6 +173,14 @@ def ranged(answer: Answer, headers: Mapping[str, str], file: File) -> Answer:
         return Answer(416, [*answer.headers, ("content-range", f"bytes */{size}")], b"")
     partial = [*answer.headers, ("content-range", f"bytes {start}-{stop - 1}/{size}")]
     return Answer(206, partial, answer.body[start:stop])
+
+
+def _moment(header: str | None) -> float | None:
+    """Return the moment of an HTTP date; None where there is none, or it cannot be read."""
+    try:
+        return None if header is None else parsedate_to_datetime(header).timestamp()
+    except ValueError:
+        return None
 
 
 def _number(text: str) -> int:

@@ -337,20 +337,22 @@ class Connection:
                 return
             data: str | bytes = message.get("text") or message.get("bytes") or ""
             self.frames.add(Frame(self.place.stage.world.now, False, data))
-            self._heard(data, first)
-            first = False
+            if self._heard(data, first):
+                first = False
 
-    def _heard(self, data: str | bytes, first: bool) -> None:
+    def _heard(self, data: str | bytes, first: bool) -> bool:
+        """Take a message; return whether it could be read, as only such a one counts as the first."""
         remember = self.channel.remember
         if remember is None or (remember.options.get("only") == "first" and not first):
-            return
+            return True
         try:
             said = orjson.loads(data)
         except ValueError:
-            return
+            return False
         if any(fits(said) for fits in self.channel.heard):
             self.said = said
             self._show("said", Event("said", self.place.stage.now(), self.outcome.task), self.channel.replies)
+        return isinstance(said, dict)
 
 
 async def _turn_away(send: Send, status: int, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from mockserver.provider.model import Channel, Provider
 from mockserver.web.handling import Handling, handling
@@ -23,6 +23,8 @@ class Route:
     template: str
     operations: Mapping[str, Handling]
     channel: Channel | None = None
+    mounts: frozenset[str] | None = None
+    """The only mounts it stands below, where its path has servers of its own."""
 
 
 class Router:
@@ -40,7 +42,7 @@ class Router:
             table = templated if "{" in operation.path else static
             known = table.get(operation.path)
             operations = {**(known.operations if known else {}), operation.method: handling(provider, operation)}
-            table[operation.path] = Route(operation.path, operations)
+            table[operation.path] = Route(operation.path, operations, None, _own_mounts(parameters, operation.path))
         for channel in provider.channels:
             known = static.get(channel.path)
             static[channel.path] = Route(channel.path, known.operations if known else {}, channel)
@@ -60,7 +62,7 @@ class Router:
             if mount and not path.startswith(mount):
                 continue
             found = self._below(path[len(mount) :], raw[len(mount) :])
-            if found is not None:
+            if found is not None and (found[0].mounts is None or mount in found[0].mounts):
                 return found
         return None
 
@@ -75,6 +77,11 @@ class Router:
             if match is not None:
                 return route, {name: unquote(value) for name, value in match.groupdict().items()}
         return None
+
+
+def _own_mounts(api: Any, path: str) -> frozenset[str] | None:
+    servers = api["paths"][path].get("servers")
+    return None if servers is None else frozenset(urlsplit(one["url"]).path.rstrip("/") for one in servers)
 
 
 def _pattern(template: str, api: Any) -> re.Pattern[str]:

@@ -69,6 +69,7 @@ class File:
         "extension",
         "folder",
         "given",
+        "given_folder",
         "height",
         "id",
         "index",
@@ -121,6 +122,8 @@ class File:
         """It is a folder, which lists of files may show."""
         self.given: str | None = None
         """The name as the client wrote it, with folders and all."""
+        self.given_folder: str | None = None
+        """The folder as the client wrote it beside the name."""
         self.ui: str | None = None
         """Key of the node's output under which ComfyUI lists it."""
 

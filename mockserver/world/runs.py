@@ -663,6 +663,11 @@ class Runs:
             self._list_all()
         return None
 
+    def results(self) -> list[File]:
+        """Return the results of all runs that exist by now, each place once."""
+        found = {_place(file): file for task in (*self._orphaned.values(), *self.tasks) for file in task.files}
+        return list(found.values())
+
     def aged(self, file: File) -> str:
         """Return a file's state by its age."""
         kind = self._file_kind

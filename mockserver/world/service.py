@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mockserver.errors import Refused
+from mockserver.provider.documents import merge_patch
 from mockserver.provider.model import NOTHING, Json, Kind, Marks, Part, Provider, Verb
 from mockserver.provider.scope import NO_LINK, NO_PAGE, Call, Link, Page, Scope
 from mockserver.provider.vocabulary import NOT_USED
@@ -352,6 +353,8 @@ class Service:
             page.cursor = _text(_first(marks, "page.cursor")) or None
             page.sort, page.by = _first(marks, "page.sort"), _first(marks, "page.by")
         from_end = asked.verb.options.get("from") == "end"
+        if page.offset is not None and page.offset < 0:
+            page.offset = None if from_end else 0
         if kind == "file":
             mine = self._listed_files(asked)
             outcome.files = mine
@@ -427,7 +430,10 @@ class Service:
         self._journal_verb(asked, [thing.id])
         key = _first(asked.marks, "member.key")
         change = asked.document if key is None else {str(key): _first(asked.marks, "member.value")}
-        self.lives.change(thing, _merged(thing.document, change))
+        if asked.verb.options.get("merge") == "members":
+            self.lives.change(thing, {**thing.document, **(change if isinstance(change, Mapping) else {})})
+        else:
+            self.lives.change(thing, merge_patch(thing.document, change if isinstance(change, Mapping) else {}))
         shown = before if asked.verb.options.get("answer") == "before" else thing
         outcome.things[kind], outcome.lists[kind] = shown, (shown,)
         outcome.changed = before.document != thing.document
@@ -474,13 +480,14 @@ class Service:
     def _download(self, asked: _Asked, outcome: Outcome) -> None:
         marks = asked.marks
         root = _text(_first(marks, "file.root")) or asked.verb.options.get("root") or "output"
-        folder = _text(_first(marks, "file.folder")).strip("/")
+        given = _text(_first(marks, "file.folder"))
+        folder = given.strip("/")
         name, key, id = (_text(_first(marks, f"file.{part}")) for part in ("name", "key", "id"))
         path = _text(_first(marks, "file.path"))
         outcome.shown = (_first(marks, "file.preview"), _first(marks, "file.channel"))
         if path:
             folder, _, name = self._path(path).rpartition("/")
-        elif _escapes(f"{folder}/{name}"):
+        elif given.startswith("/") or _escapes(f"{folder}/{name}"):
             raise Refused("file-outside", {"file.name": name})
         else:
             name, root = annotated(name, root)
@@ -584,7 +591,7 @@ class Service:
             if again == "number":
                 same = self._numbered(file)
                 if same is not None:
-                    same.given = file.given
+                    same.given, same.given_folder = file.given, file.given_folder
                     return same
         if not _first(asked.marks, "file.unwritten"):
             self._make_folders(file)
@@ -602,7 +609,7 @@ class Service:
         if inside is None or path is None:
             raise Refused("file-outside", {"file.name": name})
         file.folder, _, file.name = path.rpartition("/")
-        file.given = name.lstrip("/")
+        file.given, file.given_folder = name.lstrip("/"), _text(_first(asked.marks, "file.folder"))
         known = file.folder == inside or (file.root, file.folder) in self._folders
         if asked.verb.options["folders"] == "known" and not known:
             raise Refused("folder-unknown", {"file.folder": file.folder})
@@ -634,6 +641,10 @@ class Service:
         """Return the caller's uploads, of one root or folder where that is asked for, in the order of their paths."""
         mine = [file for file in self.uploads if file.account is None or file.account is asked.account]
         root = _first(asked.marks, "file.root") or asked.verb.options.get("root")
+        if asked.verb.options.get("results") == "latest":
+            mine += [file for file in self.runs.results() if file.account is None or file.account is asked.account]
+            mine.sort(key=lambda file: -file.created)
+            return [file for file in mine if file.root == root and not file.folder]
         if root is not None:
             mine = [file for file in mine if file.root == root]
         if "file.folder" not in asked.marks and root is None:
@@ -1094,20 +1105,6 @@ def _passed_over(lenient: Sequence[str], *, final: bool) -> bool:
 def _show_tasks(outcome: Outcome, tasks: Sequence[Task]) -> None:
     outcome.tasks = tasks
     outcome.task = tasks[0] if len(tasks) == 1 else None
-
-
-def _merged(document: Mapping[str, Json], patch: Json) -> dict[str, Json]:
-    """Return *document* changed by a JSON Merge Patch (RFC 7396)."""
-    merged = dict(document)
-    for name, value in (patch if isinstance(patch, Mapping) else {}).items():
-        if value is None:
-            merged.pop(name, None)
-        elif isinstance(value, Mapping):
-            inner = merged.get(name)
-            merged[name] = _merged(inner if isinstance(inner, Mapping) else {}, value)
-        else:
-            merged[name] = value
-    return merged
 
 
 def _escapes(path: str) -> bool:

@@ -12,7 +12,6 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -160,29 +159,31 @@ class _Planning:
 
     def __init__(self, hosting: Hosting, provider: Provider, note: Note, inputs: _Inputs) -> None:
         self.hosting, self.provider, self.note, self.inputs = hosting, provider, note, inputs
+        self.again = self._again  # one for all tasks
 
     def plan(self, order: Order) -> Work:
         """Plan *order*; raise `Refused` where the provider would."""
         if order.check == "graph" and (order.graph or "workflow" not in order.things):
             return self._checked(order)
-        if isinstance(order.graph, Mapping) and order.graph:
+        if order.graph and isinstance(order.graph, Mapping):
             return self._work(order.graph, order.targets)
         if "workflow" not in order.things:
             raise Refused("workflow-unnamed", {"workflow.id": ""})
         workflow = self.hosting.workflow(order.things["workflow"].id, self.provider)
-        overrides = dict(order.overrides or {})
-        findings: tuple[Finding, ...] = ()
-        if isinstance(order.inputs, Mapping):
-            overrides, findings = workflow.named(order.inputs)
         self._check_version(order.version, workflow)
-        graph, more = workflow.apply(overrides)
-        for finding in (*findings, *more):
+        graph, findings = _changed(workflow, order, order.chance)
+        for finding in findings:
             self._found(finding, workflow)
-        if order.new_seeds:
-            graph, _ = workflow.apply(_merged(overrides, plans.fresh_seeds(workflow.plan(graph), order.chance)))
-        images = plans.image_inputs(workflow.plan(graph), graph)
-        plan = workflow.plan(graph, sizes=self.inputs.sizes(images))
-        return Work(plan, graph, order.targets, images)
+        plan = workflow.plan(graph)
+        images = plans.image_inputs(plan, graph)
+        if images:
+            plan = workflow.plan(graph, sizes=self.inputs.sizes(images))
+        return Work(plan, graph, order.targets, images, again=self.again)
+
+    def _again(self, task: Task) -> Any:
+        """Return the graph of a task that runs a hosted workflow, from what the client gave."""
+        workflow = self.hosting.workflow(task.things["workflow"].id, self.provider)
+        return _changed(workflow, task, task.runs.prepared(task.number))[0]
 
     def _checked(self, order: Order) -> Work:
         """Plan a whole graph as ComfyUI does: what may run of it, with its literals coerced."""
@@ -194,7 +195,7 @@ class _Planning:
         if found.problem is not None:
             return self._work(order.graph, order.targets)
         view = CheckView(self.provider, found) if found.nodes else None
-        return replace(self._work(found.graph, found.outputs), check=view)
+        return self._work(found.graph, found.outputs)._replace(check=view)
 
     def _work(self, graph: Any, targets: Sequence[str] | None) -> Work:
         catalogue = self.hosting.catalogue_of(self.provider)
@@ -222,6 +223,18 @@ class _Planning:
         )
         if any("override-invalid" in operation.refusals for operation in self.provider.operations):
             raise Refused("override-invalid", facts)
+
+
+def _changed(workflow: Workflow, asked: Order | Task, chance: Chance) -> tuple[Any, tuple[Finding, ...]]:
+    """Return the graph of a hosted workflow with what the client set in it, and what is wrong with that."""
+    overrides = dict(asked.overrides or {})
+    findings: tuple[Finding, ...] = ()
+    if asked.inputs is not None and isinstance(asked.inputs, Mapping):
+        overrides, findings = workflow.named(asked.inputs)
+    graph, more = workflow.apply(overrides)
+    if asked.new_seeds:
+        graph, _ = workflow.apply(_merged(overrides, plans.fresh_seeds(workflow.plan(graph), chance)))
+    return graph, (*findings, *more)
 
 
 class _Inputs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
+from struct import unpack
 
 
 def world_key(seed: int | str) -> bytes:
@@ -35,7 +36,7 @@ class Stream:
             return self.bytes(length).translate(_table(alphabet)).decode("latin-1")
         raw = self.bytes(2 * length)
         # Two bytes a letter: the bias of 65536 over a small alphabet is below one in a thousand.
-        return "".join([alphabet[((raw[at] << 8 | raw[at + 1]) * size) >> 16] for at in range(0, 2 * length, 2)])
+        return "".join([alphabet[number * size >> 16] for number in unpack(f">{length}H", raw)])
 
     def uniform(self, low: float, high: float) -> float:
         return low + (high - low) * (int.from_bytes(self.bytes(8)) >> 11) * 2**-53
@@ -54,14 +55,15 @@ class Stream:
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def bytes(self, length: int) -> bytes:
-        if len(self._left) < length:
+        left = self._left
+        if len(left) < length:
             # Most streams are never drawn from, so the name is put together here.
             name = self._key + "/".join(map(str, self._parts)).encode()
-            while len(self._left) < length:
-                self._left += blake2b(self._blocks.to_bytes(4) + name).digest()
+            while len(left) < length:
+                left += blake2b(self._blocks.to_bytes(4) + name).digest()
                 self._blocks += 1
-        taken, self._left = self._left[:length], self._left[length:]
-        return taken
+        self._left = left[length:]
+        return left[:length]
 
 
 @lru_cache(maxsize=64)

@@ -55,6 +55,8 @@ class Lives:
     def _own(self, kind: str, id: str, account: Thing) -> Thing | None:
         """Return what the accounts file lists under the plural of a kind: `"pools": {"a": {"ready": false}}`."""
         listed = account.document.get(f"{kind}s")
+        if listed is None:
+            return None
         declared = self._kinds.get(kind)
         if not isinstance(listed, Mapping) or id not in listed or declared is None:
             return None

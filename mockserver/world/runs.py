@@ -30,6 +30,7 @@ from mockserver.world.things import Collection, Thing, reader
 if TYPE_CHECKING:
     from mockserver.world.log import Log
     from mockserver.world.plan import OutputSpec, PlannedNode
+    from mockserver.world.task import Plan
 
 # Results made for looks are kept for this many tasks: who polls a finished task looks again.
 _RESULTS_KEPT = 1024
@@ -90,6 +91,9 @@ class Runs:
         self._file_kind = provider.machine.kinds.get("file")
         self._queue = self._kind.queue or QueueRule()
         self._order = tuple(reader(name) for name in self._queue.order)
+        self._plan_seen: Plan | None = None
+        self._plan_faults: list[Fault] = []
+        """What fails whenever the plan that was seen last runs."""
         self._planned: dict[int, tuple[Standing, Fault | _Leads]] = {}
         """What cuts a run short: a fault, or a step to another state."""
         self._slots_given: int | None = None
@@ -125,6 +129,10 @@ class Runs:
 
     def stream(self, *parts: str | int) -> Stream:
         return Stream(self._key, *parts)
+
+    def prepared(self, number: int) -> Stream:
+        """Return the stream of whatever preparing a task draws, such as new seeds."""
+        return self.stream("prepare", number)
 
     def text_scope(
         self,
@@ -411,8 +419,9 @@ class Runs:
             line = self.line_of(task)
             line.enter(task.key, task, held_back=not task.outlook.starts)
             self._schedule_after(task, name)
-            self._tell(f"task.{name}", task, line=line)
-            self._tell("queue.changed", line=line)
+            if self.watches:
+                self._tell(f"task.{name}", task, line=line)
+                self._tell("queue.changed", line=line)
             self._admit(line)
         else:
             self._schedule_after(task, name)
@@ -558,16 +567,11 @@ class Runs:
                 for node, value in task.images
                 if not setup.readable(task, value)
             ]
-        if setup.lacking is not None:
-            faults += [
-                Fault("node-failed", {"cause.type": "RuntimeError", "cause.text": text}, node.id)
-                for node in task.plan.nodes
-                for output in node.outputs
-                if output.extension and (text := setup.lacking(output.extension)) is not None
-            ]
-        faults += [_outside(node) for node in task.plan.nodes if any(_leaves(output) for output in node.outputs)]
         faults += [_not_a_link(node, task.graph) for node in task.plan.nodes if node.wrong is not None]
-        faults += [Fault("node-failed", CYCLE, node.id) for node in task.plan.nodes if node.stuck]
+        if task.plan is not self._plan_seen:
+            # Most tasks of a service share their plan.
+            self._plan_seen, self._plan_faults = task.plan, [*self._faults_of(task.plan)]
+        faults += self._plan_faults
         task.images = ()
         found: list[tuple[Standing, Fault | _Leads]] = [(_place_of(fault, task), fault) for fault in faults]
         step = self._kind.states[task.state].on.get("cancel")
@@ -575,6 +579,18 @@ class Runs:
             standing = task.standing_at_share(min(max(outlook.cancelled, 0.0), 1 - 1e-9))
             found.append((standing, _Leads(step.target, outlook.cause)))
         return min(found, key=lambda each: each[0].share) if found else None
+
+    def _faults_of(self, plan: Plan) -> Iterator[Fault]:
+        """Yield what fails whenever *plan* runs."""
+        lacking = self.setup.lacking
+        for node in plan.nodes:
+            for output in node.outputs:
+                if lacking is not None and output.extension and (text := lacking(output.extension)) is not None:
+                    yield Fault("node-failed", {"cause.type": "RuntimeError", "cause.text": text}, node.id)
+            if any(_leaves(output) for output in node.outputs):
+                yield _outside(node)
+            if node.stuck:
+                yield Fault("node-failed", CYCLE, node.id)
 
     # telling
 

@@ -129,6 +129,8 @@ class Service:
         self._conditions: set[str] | None = None
         self._delays = {name: self.runs.delay(name) for name in provider.machine.delays}
         self._facts: dict[str, Mapping[str, Any]] = {}
+        self._usable: dict[str, str] = {}
+        """Value name -> the kind of thing that a submit uses by it; empty for none."""
 
     @property
     def now(self) -> float:
@@ -290,7 +292,7 @@ class Service:
             document=asked.document,
             check=asked.verb.options.get("check"),
             lenient=asked.lenient,
-            chance=self.runs.stream("prepare", number),
+            chance=self.runs.prepared(number),
         )
         work = self.setup.plan(order)
         # Nothing can be refused any more: from here on the task exists.
@@ -311,6 +313,7 @@ class Service:
             overrides=order.overrides,
             inputs=order.inputs,
             graph=work.graph if work.graph is not None else order.graph,
+            again=work.again,
             targets=work.targets if work.targets is not None else order.targets,
             images=work.images,
             cached=work.cached,
@@ -837,11 +840,17 @@ class Service:
         """Return what a new task, or a new thing of the kind *made*, uses, by kind."""
         wanted: dict[str, dict[str, Json]] = {}
         for name, values in marks.items():
-            kind = name.partition("#")[0].partition(".")[0]
-            if kind in self.provider.machine.kinds and kind not in (*NOT_USED, made) and name != "workflow.version":
-                value = next((value for value in values if value is not None and value != ""), None)
-                if value is not None:
-                    wanted.setdefault(kind, {})[name] = value
+            kind = self._usable.get(name)
+            if kind is None:
+                # Names of values are the folder's, so there are few.
+                base = name.partition("#")[0].partition(".")[0]
+                usable = base in self.provider.machine.kinds and base not in NOT_USED and name != "workflow.version"
+                kind = self._usable[name] = base if usable else ""
+            if kind and kind != made:
+                for value in values:
+                    if value is not None and value != "":
+                        wanted.setdefault(kind, {})[name] = value
+                        break
         used = {} if account is None else {"account": account}
         for kind, values_by_name in wanted.items():
             used[kind] = self._chosen(kind, values_by_name, _ids(marks, kind), account)
@@ -867,20 +876,21 @@ class Service:
             state = FOREIGN if found else UNKNOWN
             raise self._refused(kind, state, ids[0] if ids else _text(next(iter(wanted.values()))), state)
         declared = self.provider.machine.kinds[kind]
-        own = {} if account is None else {"account": account}
         fit = mine
-        tests: dict[str, Callable[[Thing], bool]] = {
-            "not-ready": lambda thing: ready(declared, thing),
-            "barred": lambda thing: not self._barred(declared, {**own, kind: thing}),
-            "full": lambda thing: self._has_room(declared, thing),
-        }
-        for problem, fits in tests.items():
-            last, fit = fit, [thing for thing in fit if fits(thing)]
+        for problem, fits in _FIT.items():
+            last, fit = fit, [thing for thing in fit if fits(self, declared, thing, account)]
             if not fit:
                 raise self._refused(kind, problem, last[0].id, last[0].state)
         if len(ids) < 2:
             return fit[0]
         return min([thing for thing in fit if thing.account is not None] or fit, key=self._busy)
+
+    def _is_ready(self, kind: Kind, thing: Thing, account: Thing | None) -> bool:
+        return ready(kind, thing)
+
+    def _is_allowed(self, kind: Kind, thing: Thing, account: Thing | None) -> bool:
+        own = {} if account is None else {"account": account}
+        return kind.barred is None or not self._barred(kind, {**own, kind.name: thing})
 
     def _barred(self, kind: Kind, things: Mapping[str, Thing]) -> bool:
         if kind.barred is None:
@@ -889,9 +899,11 @@ class Service:
         scope.things = dict(things)
         return kind.barred(scope)
 
-    def _has_room(self, kind: Kind, thing: Thing) -> bool:
+    def _has_room(self, kind: Kind, thing: Thing, account: Thing | None) -> bool:
         """Return whether a thing takes one more task, where its document limits them."""
         name = kind.options.get("limit")
+        if name is None:
+            return True
         limit = reader(name)(thing) if isinstance(name, str) else name
         line = self.runs.lines.get(thing.id)
         return not isinstance(limit, int) or (0 if line is None else line.total) < limit
@@ -1029,6 +1041,13 @@ _VERBS: dict[str, Callable[[Service, _Asked, Outcome], None]] = {
     "remember": Service._nothing,
     "uncache": Service._uncache,
 }
+
+_FIT: Mapping[str, Callable[[Service, Kind, Thing, Thing | None], bool]] = {
+    "not-ready": Service._is_ready,
+    "barred": Service._is_allowed,
+    "full": Service._has_room,
+}
+"""Condition -> what a thing is refused with it for, where a submit of an account would use it."""
 
 
 def _first(marks: Marks, name: str) -> Any:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.errors import UserError
 from mockserver.provider.model import Json, Present
@@ -20,41 +21,41 @@ if TYPE_CHECKING:
     from mockserver.world.things import Thing
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """What a submit asks to be run, before it is a task."""
 
+    things: Mapping[str, Thing]
+    """Kind -> the thing it uses (`workflow`, `endpoint`, `account`)."""
+    chance: Chance
+    """The task's stream for whatever preparing it draws, such as new seeds."""
     graph: Json = None
     targets: Sequence[str] | None = None
     overrides: Json = None
     inputs: Json = None
     version: str | None = None
     new_seeds: bool = False
-    things: Mapping[str, Thing]
-    """Kind -> the thing it uses (`workflow`, `endpoint`, `account`)."""
     document: Json = None
     """Body of the submit, defaults filled."""
     check: str | None = None
     """Option `check` of the verb: `graph`."""
     lenient: Sequence[str] = ()
     """Option `lenient` of the verb: findings of the check that do not count."""
-    chance: Chance
-    """The task's stream for whatever preparing it draws, such as new seeds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What is to be run. `graph` may be a function, so that hosted graphs are merged only when somebody looks."""
+class Work(NamedTuple):
+    """What is to be run."""
 
     plan: Plan
-    graph: Json | Callable[[], Json] = None
+    graph: Json = None
     targets: Sequence[str] | None = None
     images: Sequence[tuple[str, str]] = ()
     """Input files the graph names: node id and the value given there."""
     cached: frozenset[str] = frozenset()
     """Ids of the plan's nodes whose results are kept from before."""
-    kept: Mapping[str, Sequence[File]] = field(default_factory=dict)
+    kept: Mapping[str, Sequence[File]] = MappingProxyType({})
     """Id of a cached node -> the files it wrote when it ran."""
+    again: Callable[[Task], Json] | None = None
+    """Makes the graph of an ended task again from what the client gave; None where the task has to keep it."""
     check: Any = None
     """What a check of the graph found, though some of it may run: its `nodes` are drawn as `check.nodes`."""
 

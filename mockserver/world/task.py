@@ -118,6 +118,7 @@ class Task:
     """
 
     __slots__ = (
+        "_again",
         "_given",
         "_graph",
         "_reached",
@@ -165,7 +166,8 @@ class Task:
         extra: Json = None,
         overrides: Json = None,
         inputs: Json = None,
-        graph: Json | Callable[[], Json] = None,
+        graph: Json = None,
+        again: Callable[[Task], Json] | None = None,
         targets: Sequence[str] | None = None,
         images: Sequence[tuple[str, str]] = (),
         cached: frozenset[str] = frozenset(),
@@ -190,6 +192,7 @@ class Task:
         self.kept: Mapping[str, Sequence[File]] = kept or {}
         """Id of a cached node -> the files it wrote when it ran."""
         self._graph = graph
+        self._again = again
         self.created = created
         self.started: float | None = None
         self.finished: float | None = None
@@ -232,6 +235,8 @@ class Task:
         """Keep what the client gave as bytes, a fifth of its size: of an ended task hardly anybody asks for it."""
         with suppress(ValueError):  # bytes of a file part stay as they are
             self._given = marshal.dumps(self._unpacked)
+            if self._again is not None:
+                self._graph = None
 
     @property
     def _unpacked(self) -> tuple[Json, Json, Json, Json]:
@@ -300,9 +305,8 @@ class Task:
 
     @property
     def graph(self) -> Json:
-        """The coerced graph, made when asked for."""
-        graph = self._graph
-        return graph() if callable(graph) else graph
+        """The coerced graph; of an ended task it is made again, where that can be done."""
+        return self._again(self) if self._graph is None and self._again is not None else self._graph
 
     @property
     def nodes(self) -> list[Node]:

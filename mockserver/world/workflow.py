@@ -155,11 +155,13 @@ def apply(graph: Graph, overrides: Any, catalogue: Catalogue) -> tuple[Graph, tu
             findings.append(Finding("inputs-missing", each))
             continue
         stored = node["inputs"]
-        news = {
-            name: value
-            for name, value in given.items()
-            if not (name in stored and stored[name] == value and type(stored[name]) is type(value))
-        }
+        if given == stored:
+            continue
+        news = {}
+        for name, value in given.items():
+            before = stored.get(name, given)
+            if before != value or type(before) is not type(value):
+                news[name] = value
         if not news:
             continue
         values = dict(stored)

@@ -32,6 +32,7 @@ from mockserver.world import workflow as workflows
 from mockserver.world.catalogue import Catalogue
 from mockserver.world.files import File
 from mockserver.world.graphcheck import Finding, GraphCheck, check
+from mockserver.world.order import signatures
 from mockserver.world.service import Service
 from mockserver.world.setup import Order, Setup, Work
 from mockserver.world.task import FINE, Fault, Outlook, Task
@@ -420,7 +421,7 @@ class _Kept:
             file = self._inputs.resolve(task, value)
             if isinstance(file, File) and file.content is not None:
                 prints[value] = hashlib.blake2b(file.content, digest_size=16).hexdigest()
-        return plans.signatures(graph, fingerprints=prints)
+        return signatures(graph, fingerprints=prints)
 
 
 def document_of(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,56 +7,42 @@ Knows ComfyUI, no provider and no clock: moments are shares 0..1 of the run's ti
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import heapq
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Collection, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from mockserver.world.catalogue import Catalogue
-from mockserver.world.graphcheck import is_link, title_of, unwrapped
+from mockserver.world.classes import (
+    CONDITIONS,
+    DATA_TEXT,
+    FORMATS,
+    IMAGE_LOADERS,
+    JOINING,
+    LINKED,
+    OUTPUTS,
+    PICTURES,
+    PNG,
+    PRIMITIVES,
+    PUSHING,
+    SIZED,
+    TEXTS,
+    OutputSpec,
+    Place,
+    Writes,
+    usual_seconds,
+)
+from mockserver.world.graphcheck import Graph, is_link, title_of, unwrapped
+from mockserver.world.order import inputs_of, run_order, sources_of
 
 if TYPE_CHECKING:
     from mockserver.provider.scope import Chance
 
-Graph = Mapping[str, Any]
 Size = tuple[int, int]
-Place = tuple[str, str]
-"""A literal of a graph: node id and input name."""
-
-OutputKind = Literal["image", "animation", "video", "audio", "3d", "svg", "latent", "model", "data", "text"]
 
 # What ComfyUI's empty latents default to; used where no link tells the size.
 UNKNOWN_SIZE = (512, 512)
-
-
-@dataclass(frozen=True, slots=True)
-class OutputSpec:
-    """Files that an output node writes, or the text it shows."""
-
-    kind: OutputKind
-    ui: str
-    """Key of the node's UI output that lists them (`images`, `audio`, ...); empty if it shows none."""
-    count: int
-    """Images of the batch, or what is written for each of them; 1 for anything else."""
-    media: str
-    extension: str
-    """Empty for text, which is no file."""
-    width: int
-    height: int
-    prefix: str
-    """As the graph gives it: a path and `%tokens%` are not resolved. `ComfyUI_temp` for previews, to which ComfyUI
-    adds five random letters."""
-    root: Literal["output", "temp"]
-    name: str = ""
-    """Its name without extension, if not prefix and counter: with `{prefix}`, `{number:05}` from 0, `{hex}`."""
-    grows: bool = False
-    """Of such names: whether numbers go on after those of earlier runs, which are written over otherwise."""
-    text: Place | None = None
-    """Of a text: the literal it is; None where only a real run would tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +178,7 @@ def literal(graph: Graph, place: Place | None) -> Any:
     """Return the literal that stands at *place*, None if none does."""
     if place is None:
         return None
-    return unwrapped(_inputs(graph, place[0]).get(place[1]))
+    return unwrapped(inputs_of(graph, place[0]).get(place[1]))
 
 
 def prompt_texts(plan: Plan, graph: Graph) -> tuple[str, str]:
@@ -214,138 +200,6 @@ def fresh_seeds(plan: Plan, chance: Chance) -> dict[str, Any]:
     return overrides
 
 
-def signature(graph: Graph, node: str, fingerprints: Mapping[str, str] | None = None) -> str:
-    """Return what a node's result depends on, as text: equal signatures, equal results.
-
-    See `signatures`.
-    """
-    return signatures(graph, [node], fingerprints)[node]
-
-
-def signatures(
-    graph: Graph, nodes: Iterable[str] | None = None, fingerprints: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Return the signatures of *nodes* (None for all) and of everything they depend on.
-
-    A signature covers class, literals and the signatures of the sources; node ids do not matter.
-
-    Args:
-        fingerprints: content of the input files by the name the graph gives; a name without one stands for itself.
-
-    Source: ComfyUI's `CacheKeySetInputSignature`.
-    """
-    known: dict[str, str] = {}
-    prints = fingerprints or {}
-    for start in graph if nodes is None else nodes:
-        path = {start: None}  # the way from there, in order
-        stack = [start]
-        while stack:
-            each = stack[-1]
-            sources = _sources(graph, each)
-            missing = [source for source in sources if source not in known and source not in path]
-            if missing:
-                path[missing[-1]] = None
-                stack.append(missing[-1])
-                continue
-            stack.pop()
-            del path[each]
-            if each not in known:
-                known[each] = _signature(graph, each, known, prints)
-    return known
-
-
-def run_order(
-    graph: Graph,
-    outputs: Iterable[str],
-    is_output: Container[str],
-    cached: Container[str] = (),
-    sources: Mapping[str, Sequence[str]] | None = None,
-) -> list[str]:
-    """Return the nodes that *outputs* need, in the order ComfyUI runs them.
-
-    Args:
-        cached: nodes whose results are kept; what only they need is left out.
-        sources: where the links of each node come from, if that is known already.
-
-    Source: `TopologicalSort.add_node` and `ExecutionList.ux_friendly_pick_node` of ComfyUI.
-    """
-    pending: dict[str, None] = {}
-    feeds: dict[str, dict[str, None]] = {}
-    blocks: dict[str, int] = {}
-    for output in outputs:
-        stack = [output]
-        while stack:
-            each = stack.pop()
-            if each in pending:
-                continue
-            pending[each] = None
-            feeds.setdefault(each, {})
-            found = _sources(graph, each) if sources is None else sources[each]
-            needed = [source for source in found if source not in cached]
-            stack.extend(needed)
-            distinct = dict.fromkeys(needed)
-            for source in distinct:
-                feeds.setdefault(source, {})[each] = None
-            blocks[each] = len(distinct)
-    return _picked(pending, feeds, blocks, is_output)
-
-
-# --- order ------------------------------------------------------------------------------------------------------------
-
-
-def _picked(
-    pending: dict[str, None], feeds: Mapping[str, dict[str, None]], blocks: dict[str, int], outputs: Container[str]
-) -> list[str]:
-    # The rule picks, of the nodes that are ready, an output first, then the nearest to an output. How near a node is
-    # cannot change while it waits: what it feeds waits for it.
-    place = {each: number for number, each in enumerate(pending)}
-    near = {each: _nearness(each, feeds, outputs) for each in pending}
-    ready = [(near[each], place[each], each) for each in pending if not blocks[each]]
-    heapq.heapify(ready)
-    order = []
-    while ready:
-        _, _, each = heapq.heappop(ready)
-        order.append(each)
-        for user in feeds[each]:
-            blocks[user] -= 1
-            if not blocks[user]:
-                heapq.heappush(ready, (near[user], place[user], user))
-    return order
-
-
-def _nearness(each: str, feeds: Mapping[str, Mapping[str, None]], outputs: Container[str]) -> int:
-    if each in outputs:
-        return 0
-    if any(user in outputs for user in feeds[each]):
-        return 1
-    if any(further in outputs for user in feeds[each] for further in feeds[user]):
-        return 2
-    return 3
-
-
-def _inputs(graph: Graph, each: str) -> Mapping[str, Any]:
-    inputs = graph[each].get("inputs") if isinstance(graph.get(each), dict) else None
-    return inputs if isinstance(inputs, dict) else {}
-
-
-def _sources(graph: Graph, each: str) -> list[str]:
-    return [value[0] for value in _inputs(graph, each).values() if is_link(value) and value[0] in graph]
-
-
-def _signature(graph: Graph, each: str, known: Mapping[str, str], prints: Mapping[str, str]) -> str:
-    node = graph[each]
-    parts: list[Any] = [node.get("class_type")]
-    for name, value in sorted(_inputs(graph, each).items()):
-        if is_link(value):
-            parts.append((name, known.get(value[0]), value[1]))
-        else:
-            content = prints.get(value) if isinstance(value, str) else None
-            parts.append((name, value, content))
-    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-# --- what ComfyUI's classes do ----------------------------------------------------------------------------------------
-
 # A real run of nothing but cached nodes takes a few milliseconds.
 _SHORTEST_RUN = 0.005
 
@@ -357,109 +211,6 @@ _MOST_STEPS, _MOST_PIXELS, _MOST_IMAGES = 10_000, 16_384, 4_096
 
 _SEED_INPUTS = ("seed", "noise_seed")
 
-_IMAGE_LOADERS = {
-    "LoadImage": "image",
-    "LoadImageMask": "image",
-    "LoadImageOutput": "image",
-    "LoadAudio": "audio",
-    "LoadVideo": "file",
-    "LoadLatent": "latent",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Writes:
-    """What an output class writes, before the graph says how many and how large."""
-
-    kind: OutputKind
-    ui: str
-    media: str = ""
-    extension: str = ""
-    prefix: str = "ComfyUI"
-    root: Literal["output", "temp"] = "output"
-    name: str = ""
-    """See `OutputSpec.name`."""
-    shows: str = ""
-    """Of a text: the input that it shows."""
-
-
-_PNG = _Writes("image", "images", "image/png", "png")
-_PREVIEW = _Writes("image", "images", "image/png", "png", "ComfyUI_temp", "temp")
-_MP4 = _Writes("video", "images", "video/mp4", "mp4", "video/ComfyUI")
-_FLAC = _Writes("audio", "audio", "audio/flac", "flac", "audio/ComfyUI")
-_MP3 = _Writes("audio", "audio", "audio/mpeg", "mp3", "audio/ComfyUI")
-_OPUS = _Writes("audio", "audio", "audio/ogg", "opus", "audio/ComfyUI")
-_MESH = _Writes("3d", "result", "model/gltf-binary", "glb", "preview3d", name="{prefix}_{hex}")
-_MODEL = _Writes("model", "", "application/octet-stream", "safetensors")
-_NOTHING: tuple[_Writes, ...] = ()
-_DATA_IMAGE = _Writes("image", "", "image/png", "png", "image", name="{prefix}_{number:05}")
-_DATA_TEXT = _Writes("data", "", "text/plain", "txt", "image", name="{prefix}_{number:05}")
-_SHARD = _Writes("data", "", "application/octet-stream", "pkl", "shard", name="shard_{number:04}")
-_METADATA = _Writes("data", "", "application/json", "json", "metadata", name="metadata")
-
-# Output classes of ComfyUI 0.27.0 and the most used ones of custom nodes. The key of the UI output and the extension
-# are as the nodes' sources have them.
-_OUTPUTS: Mapping[str, tuple[_Writes, ...]] = {
-    "SaveImage": (_PNG,),
-    "SaveImageAdvanced": (_PNG,),
-    "SaveImageDataSetToFolder": (_DATA_IMAGE,),
-    "SaveImageTextDataSetToFolder": (_DATA_IMAGE, _DATA_TEXT),
-    "SaveImageWebsocket": _NOTHING,
-    "PreviewImage": (_PREVIEW,),
-    "MaskPreview": (_PREVIEW,),
-    "ImageCompare": (replace(_PREVIEW, ui="a_images"),),
-    "LossGraphNode": (_PREVIEW,),
-    "SaveAnimatedWEBP": (_Writes("animation", "images", "image/webp", "webp"),),
-    "SaveAnimatedPNG": (_Writes("animation", "images", "image/png", "png"),),
-    "SaveWEBM": (_Writes("video", "images", "video/webm", "webm"),),
-    "SaveVideo": (_MP4,),
-    "VHS_VideoCombine": (_Writes("video", "gifs", "video/mp4", "mp4", "AnimateDiff"),),
-    "SAM3_TrackPreview": (_Writes("video", "images", "video/mp4", "mp4", "ComfyUI_temp", "temp"),),
-    "SaveAudio": (_FLAC,),
-    "SaveAudioAdvanced": (_FLAC,),
-    "SaveAudioMP3": (_MP3,),
-    "SaveAudioOpus": (_OPUS,),
-    "PreviewAudio": (_Writes("audio", "audio", "audio/flac", "flac", "ComfyUI_temp", "temp"),),
-    "SaveSVGNode": (_Writes("svg", "images", "image/svg+xml", "svg", "svg/ComfyUI"),),
-    "SaveGLB": (_Writes("3d", "3d", "model/gltf-binary", "glb", "3d/ComfyUI"),),
-    "Preview3D": (_MESH,),
-    "Preview3DAdvanced": (_MESH,),
-    "PreviewGaussianSplat": (_MESH,),
-    "PreviewPointCloud": (_MESH,),
-    "SaveLatent": (_Writes("latent", "latents", "application/octet-stream", "latent", "latents/ComfyUI"),),
-    "PreviewAny": (_Writes("text", "text", shows="source"),),
-    "ShowText|pysssss": (_Writes("text", "text", shows="text"),),
-    "CheckpointSave": (_MODEL,),
-    "CLIPSave": (_MODEL,),
-    "ImageOnlyCheckpointSave": (_MODEL,),
-    "LoraSave": (_MODEL,),
-    "ModelSave": (_MODEL,),
-    "SaveLoRA": (_MODEL,),
-    "SaveTrainingDataset": (_SHARD, _METADATA),
-    "VAESave": (_MODEL,),
-}
-
-# What only another node can give.
-_LINKED = frozenset({"IMAGE", "MASK", "LATENT", "MODEL", "CLIP", "VAE", "CONDITIONING", "CONTROL_NET", "CLIP_VISION"})
-
-_PUSHING = frozenset({"SaveImageWebsocket"})
-
-# `format` of SaveAudioAdvanced and SaveImageAdvanced.
-_FORMATS: Mapping[tuple[str, Any], _Writes] = {
-    ("SaveAudioAdvanced", "mp3"): _MP3,
-    ("SaveAudioAdvanced", "opus"): _OPUS,
-    ("SaveImageAdvanced", "exr"): _Writes("image", "images", "image/x-exr", "exr"),
-}
-
-# Links that carry pictures, the most telling first: the size of a node's result is that of the first that has one.
-_PICTURES = ("samples", "latent_image", "pixels", "images", "image", "video", "latent", "input", "mask", "source")
-
-# What nodes that hand a number or a text on call it.
-_PRIMITIVES = ("value", "int", "float", "number", "Number", "string")
-
-_CONDITIONS = ("conditioning", "guider", "positive", "negative")
-_TEXTS = ("text", "text_g", "prompt", "t5xxl", "clip_l", "tags", "string", "value", "text_positive", "text_negative")
-
 
 class _Planner:
     """Makes one plan; notes every literal it looks at."""
@@ -468,8 +219,8 @@ class _Planner:
         self.graph, self.catalogue, self.sizes = graph, catalogue, sizes
         self.reads: set[Place] = set()
         self.shapes: dict[str, tuple[Size, int] | None] = {}
-        self.inputs = {each: _inputs(graph, each) for each in graph}
-        self.sources = {each: _sources(graph, each) for each in graph}
+        self.inputs = {each: inputs_of(graph, each) for each in graph}
+        self.sources = {each: sources_of(graph, each) for each in graph}
         self.classes = {each: _class(node) for each, node in graph.items()}
 
     def plan(self, targets: Collection[str] | None, cached: frozenset[str]) -> Plan:
@@ -506,7 +257,7 @@ class _Planner:
                     self.catalogue[self.classes[each]].hidden_inputs if self.classes[each] in self.catalogue else (),
                     self._wrong(each),
                     each == stuck,
-                    self._pictures(each)[0] if self._is_sampler(each) or self.classes[each] in _PUSHING else (0, 0),
+                    self._pictures(each)[0] if self._is_sampler(each) or self.classes[each] in PUSHING else (0, 0),
                 )
             )
             before += steps
@@ -519,7 +270,7 @@ class _Planner:
             tuple(
                 (each, name)
                 for each in order
-                if (name := _IMAGE_LOADERS.get(self.classes[each], "")) and self._has_literal(each, name)
+                if (name := IMAGE_LOADERS.get(self.classes[each], "")) and self._has_literal(each, name)
             ),
             frozenset(self.reads),
             tuple(node.end for node in planned),
@@ -538,7 +289,7 @@ class _Planner:
         name = self.classes[each]
         if name in self.catalogue:
             return self.catalogue[name].output_node
-        if name in _OUTPUTS:
+        if name in OUTPUTS:
             return True
         # A custom class we know nothing of: what nothing uses and is called "save" or "preview" writes files.
         return each not in used and any(word in name.lower() for word in ("save", "preview", "combine", "show"))
@@ -571,7 +322,7 @@ class _Planner:
             if value[0] not in self.graph:
                 return None
             each = value[0]
-            names = [one for one in (*_PRIMITIVES, name) if one in self.inputs[each]]
+            names = [one for one in (*PRIMITIVES, name) if one in self.inputs[each]]
             if not names:
                 return None
             name = names[0]
@@ -617,7 +368,7 @@ class _Planner:
             size, batch = self._shape(each) or (UNKNOWN_SIZE, 1)
             # An image of 1024 x 1024 pixels takes twice as long as one of 512 x 512.
             return 0.9 * self._steps(each) * math.sqrt(max(1, size[0] * size[1] * batch) / (512 * 512))
-        return _usual_seconds(name)
+        return usual_seconds(name)
 
     def _wrong(self, each: str) -> str | None:
         name = self.classes[each]
@@ -625,38 +376,38 @@ class _Planner:
             return None
         values = self.inputs[each]
         for one in self.catalogue[name].inputs.values():
-            if one.type in _LINKED and one.name in values and not is_link(values[one.name]):
+            if one.type in LINKED and one.name in values and not is_link(values[one.name]):
                 return one.name
         return None
 
     # pictures
 
     def _pushes(self, each: str) -> int:
-        return self._pictures(each)[1] if self.classes[each] in _PUSHING else 0
+        return self._pictures(each)[1] if self.classes[each] in PUSHING else 0
 
     def _pictures(self, each: str) -> tuple[Size, int]:
         return self._shape(each) or (UNKNOWN_SIZE, 1)
 
     def _outputs(self, each: str) -> tuple[OutputSpec, ...]:
         name = self.classes[each]
-        writes = _OUTPUTS.get(name, (_PNG,))
+        writes = OUTPUTS.get(name, (PNG,))
         if ("format" in self.inputs[each]) and name in ("SaveAudioAdvanced", "SaveImageAdvanced"):
-            chosen = _FORMATS.get((name, self._value(each, "format")))
+            chosen = FORMATS.get((name, self._value(each, "format")))
             writes = (chosen,) if chosen is not None else writes
         if not writes:
             return ()
         if name == "Preview3D" and self._has_literal(each, "model_file"):
-            writes = (_Writes("text", "result", shows="model_file"),)  # the name of a file that is there already
+            writes = (Writes("text", "result", shows="model_file"),)  # the name of a file that is there already
         size, batch = self._shape(each) or (UNKNOWN_SIZE, 1)
         return tuple(
             OutputSpec(
                 one.kind,
                 one.ui,
-                batch if one.kind == "image" or one is _DATA_TEXT else 1,
+                batch if one.kind == "image" or one is DATA_TEXT else 1,
                 one.media,
                 one.extension,
-                size[0] if one.kind in _SIZED else 0,
-                size[1] if one.kind in _SIZED else 0,
+                size[0] if one.kind in SIZED else 0,
+                size[1] if one.kind in SIZED else 0,
                 one.prefix if one.root == "temp" else self._prefix(each, one.prefix),
                 one.root,
                 one.name,
@@ -692,8 +443,8 @@ class _Planner:
 
     def _shape_of(self, each: str) -> tuple[Size, int] | None:
         name = self.classes[each]
-        if name in _IMAGE_LOADERS:
-            file = self._value(each, _IMAGE_LOADERS[name])
+        if name in IMAGE_LOADERS:
+            file = self._value(each, IMAGE_LOADERS[name])
             return self.sizes.get(str(file), UNKNOWN_SIZE), 1
         size, batch = self._taken(each) or (None, None)
         size = self._own_size(each, size)
@@ -710,8 +461,8 @@ class _Planner:
     def _taken(self, each: str) -> tuple[Size, int] | None:
         inputs = self.inputs[each]
         links = [name for name in inputs if self._source(each, name) is not None]
-        ranked = sorted(links, key=lambda name: _PICTURES.index(name) if name in _PICTURES else len(_PICTURES))
-        joined = self.classes[each] in _JOINING
+        ranked = sorted(links, key=lambda name: PICTURES.index(name) if name in PICTURES else len(PICTURES))
+        joined = self.classes[each] in JOINING
         found: tuple[Size, int] | None = None
         for name in ranked:
             shape = self.shapes.get(inputs[name][0])
@@ -772,38 +523,16 @@ class _Planner:
                 continue
             seen.add(each)
             values = self.inputs[each]
-            for name in _TEXTS:
+            for name in TEXTS:
                 if name in values and isinstance(unwrapped(values[name]), str):
                     return each, name
-            wanted = [role] if self._source(each, role) is not None else [*_TEXTS, *_links_to_conditions(values)]
+            wanted = [role] if self._source(each, role) is not None else [*TEXTS, *_links_to_conditions(values)]
             stack.extend(one for name in reversed(wanted) if (one := self._source(each, name)) is not None)
         return None
 
 
-_SIZED = frozenset({"image", "animation", "video", "svg"})
-_JOINING = frozenset({"ImageBatch", "LatentBatch", "BatchImagesNode", "BatchLatentsNode", "BatchMasksNode"})
-
-# Words in a class's name -> seconds it usually takes; the first that fits.
-_COSTS: Sequence[tuple[tuple[str, ...], float]] = (
-    (("CheckpointLoader", "UNETLoader"), 5.0),
-    (("LoadImage", "LoadLatent", "LoadAudio"), 0.3),
-    (("ControlNetLoader", "CLIPLoader", "VAELoader", "Loader"), 1.5),
-    (("CLIPTextEncode", "TextEncode"), 0.3),
-    (("VAEDecode", "VAEEncode"), 1.2),
-    (("UpscaleWithModel",), 4.0),
-    (("Video", "Animated", "WEBM"), 3.0),
-    (("Save", "Preview"), 0.3),
-    (("Empty", "Primitive"), 0.01),
-)
-
-
 def _class(node: Any) -> str:
     return str(node.get("class_type", "")) if isinstance(node, dict) else ""
-
-
-@functools.cache
-def _usual_seconds(name: str) -> float:
-    return next((seconds for words, seconds in _COSTS if any(word in name for word in words)), 0.1)
 
 
 def _pixels(side: float) -> int:
@@ -811,4 +540,4 @@ def _pixels(side: float) -> int:
 
 
 def _links_to_conditions(values: Mapping[str, Any]) -> list[str]:
-    return [name for name in values if name in _CONDITIONS or name.startswith(("conditioning", "cond"))]
+    return [name for name in values if name in CONDITIONS or name.startswith(("conditioning", "cond"))]

@@ -28,8 +28,9 @@ from mockserver.world.task import FINE, Failure, Fault, Node, Standing, Task, Ti
 from mockserver.world.things import Collection, Thing, reader
 
 if TYPE_CHECKING:
+    from mockserver.world.classes import OutputSpec
     from mockserver.world.log import Log
-    from mockserver.world.plan import OutputSpec, PlannedNode
+    from mockserver.world.plan import PlannedNode
     from mockserver.world.task import Plan
 
 # Results made for looks are kept for this many tasks: who polls a finished task looks again.

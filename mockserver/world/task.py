@@ -22,9 +22,10 @@ from mockserver.world.things import Thing
 
 if TYPE_CHECKING:
     from mockserver.provider.scope import Scope
+    from mockserver.world.classes import OutputSpec
     from mockserver.world.files import File
     from mockserver.world.kernel import Due
-    from mockserver.world.plan import OutputSpec, PlannedNode
+    from mockserver.world.plan import PlannedNode
     from mockserver.world.runs import Runs
 
 # Moments near 2e9 s have a resolution of 0.24 us; a look at the very moment of a step must see the step done.

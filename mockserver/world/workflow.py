@@ -16,8 +16,9 @@ import orjson
 
 from mockserver.errors import UserError
 from mockserver.world.catalogue import Catalogue, Input
+from mockserver.world.classes import Place
 from mockserver.world.graphcheck import Finding, check_literal, unwrapped
-from mockserver.world.plan import Place, Plan, Size, make_plan
+from mockserver.world.plan import Plan, Size, make_plan
 
 Graph = Mapping[str, Any]
 Overrides = Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import Any
 from mockserver.settings import Settings
 from mockserver.web.app import Application
 from mockserver.web.emulator import Emulator
-from mockserver.world import catalogue, graphcheck, plan
+from mockserver.world import catalogue, graphcheck, order, plan
 from tests.benchmarks.measuring import Result, cpu_time_of
 
 FEW, MANY = 100, 1000
@@ -26,7 +26,7 @@ def bench(*, short: bool = False) -> Iterator[Result]:
     steps: dict[str, Callable[[Any], Any]] = {
         "checked": lambda graph: graphcheck.check(graph, known),
         "planned": lambda graph: plan.make_plan(graph, known),
-        "compared with earlier runs": plan.signatures,
+        "compared with earlier runs": order.signatures,
     }
     few, many = chain(FEW), chain(MANY)
     for name, step in steps.items():

@@ -20,7 +20,8 @@ from mockserver.provider.model import (
     Verb,
 )
 from mockserver.provider.values import Names, getter, text
-from mockserver.world.plan import OutputSpec, PlannedNode
+from mockserver.world.classes import OutputSpec
+from mockserver.world.plan import PlannedNode
 from mockserver.world.service import Service
 from mockserver.world.setup import Order, Setup, Work
 from mockserver.world.things import Thing

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from mockserver import data
 from mockserver.world import catalogue
 from mockserver.world.graphcheck import Finding, GraphCheck, check
-from mockserver.world.plan import make_plan, signatures
+from mockserver.world.order import signatures
+from mockserver.world.plan import make_plan
 
 CATALOGUE = catalogue.load()
 RECORDED = [

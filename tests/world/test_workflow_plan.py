@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 
 from mockserver import data
 from mockserver.world import catalogue, workflow
-from mockserver.world.plan import (
-    Plan,
-    duration,
-    fresh_seeds,
-    image_inputs,
-    make_plan,
-    prompt_texts,
-    signature,
-    signatures,
-)
+from mockserver.world.order import signature, signatures
+from mockserver.world.plan import Plan, duration, fresh_seeds, image_inputs, make_plan, prompt_texts
 
 CATALOGUE = catalogue.load()
 SAMPLES = workflow.load(data.fixtures() / "workflows", CATALOGUE)

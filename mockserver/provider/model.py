@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from mockserver.provider.scope import Scope
@@ -315,3 +316,11 @@ class Provider:
     security_schemes: Mapping[str, Mapping[str, Any]]
     answers: Mapping[str, Response]
     """Pointer of a named answer (`#/components/responses/Refused`) -> it, compiled."""
+
+    @cached_property
+    def usual_headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers that every answer carries, beside `date`; names in lower case."""
+        headers = [(name.lower(), value) for name, value in self.wire.get("headers", {}).items()]
+        if self.wire.get("cors"):
+            headers.append(("access-control-allow-origin", "*"))
+        return tuple(headers)

@@ -13,12 +13,14 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from mockserver.errors import UserError
+from mockserver.exchange import Exchange
+from mockserver.provider.notation import http_date
 from mockserver.settings import Settings
 from mockserver.web import calls, feeds
 from mockserver.web.bodies import Disconnected
-from mockserver.web.calls import Done, common_headers
+from mockserver.web.calls import Done
 from mockserver.web.control import control
-from mockserver.web.emulator import WORLD, Emulator, Place, exchange
+from mockserver.web.emulator import WORLD, Emulator, Place, keep
 from mockserver.web.head import Head
 from mockserver.web.wire import respond
 
@@ -73,8 +75,7 @@ class Application:
                 place.stage.busy -= 1
 
     async def _call(self, place: Place, head: Head, receive: Receive, send: Send) -> None:
-        provider = place.provider
-        if head.method == "OPTIONS" and provider.wire.get("cors"):
+        if head.method == "OPTIONS" and place.provider.wire.get("cors"):
             wanted = head.headers.get("access-control-request-headers", "*")
             await _respond(send, 204, [*PREFLIGHT, ("access-control-allow-headers", wanted)], b"")
             return
@@ -95,8 +96,8 @@ class Application:
                 send, 500, [("content-type", "application/json")], b'{"error":"the emulator failed; see its log"}'
             )
             return
-        answer, wire = done.answer, done.fate.wire
-        headers = [*common_headers(provider, done.at), *answer.headers]
+        answer, wire = done.answer, None if done.fate is None else done.fate.wire
+        headers = [("date", http_date(done.at)), *place.provider.usual_headers, *answer.headers]
         if wire is not None:
             answer.body = wire.body(answer.body)
         body = b"" if head.method == "HEAD" else answer.body
@@ -118,24 +119,12 @@ class Application:
         self._keep(place, head, done, headers)
 
     def _keep(self, place: Place, head: Head, done: Done, headers: list[tuple[str, str]]) -> None:
-        provider = place.provider
-        exchange(
-            place.stage,
-            provider=provider.name,
-            operation=done.operation,
-            at=done.at,
-            method=head.method,
-            host=head.host,
-            path=place.raw,
-            query=head.query_string,
-            request_headers=head.pairs,
-            request_body=done.body,
-            status=done.answer.status,
-            response_headers=headers,
-            response_body=done.answer.body,
-            tasks=done.tasks,
-            rules=tuple(done.fate.rules),
-        )
+        record = Exchange(
+            place.stage.recorder.next_number(), place.provider.name, done.operation, done.at, head.method, head.host,
+            place.raw, head.query_string, head.headers.pairs, done.body, done.answer.status, tuple(headers),
+            done.answer.body, (), done.tasks, () if done.fate is None else tuple(done.fate.rules),
+        )  # fmt: skip
+        keep(place.stage, record)
 
     async def _feed(self, place: Place | None, head: Head, receive: Receive, send: Send) -> None:
         if place is None or place.route is None or place.route.channel is None:

@@ -10,15 +10,15 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.types import Receive
 
 from mockserver.errors import Refused
 from mockserver.provider.model import NOTHING, Marks, Operation, Part, Provider, Refusal, Request, Violation
-from mockserver.provider.notation import Unreadable, http_date
+from mockserver.provider.notation import Unreadable
 from mockserver.provider.scope import Scope
 from mockserver.provider.validation import facts_of
 from mockserver.scenario import CallFacts, Decision, Script
@@ -52,17 +52,22 @@ class Done:
     body: bytes = b""
     tasks: tuple[str, ...] = ()
     file: File | None = None
-    fate: Decision = field(default_factory=Decision)
-    """What scenarios want of it."""
+    fate: Decision | None = None
+    """What scenarios want of it; None where none is in force."""
 
 
-async def answer(place: Place, head: Head, receive: Receive) -> Done:
-    """Answer one call. Never raises for what a client or a folder did wrong.
+def answer(place: Place, head: Head, receive: Receive) -> Awaitable[Done]:
+    """Answer one call. What is returned never raises for what a client or a folder did wrong.
 
     Raises:
         UserError: a header asks for a scenario that there is not.
     """
     scripts = place.stage.scripts.of_request(head.headers)
+    return _planned(place, head, receive, scripts) if scripts else _answer(place, head, receive)
+
+
+async def _planned(place: Place, head: Head, receive: Receive, scripts: Sequence[Script]) -> Done:
+    """Answer one call as scenarios want it."""
     fate = Decision()
     done = await _answer(place, head, receive, scripts, fate)
     done.fate = fate
@@ -74,7 +79,9 @@ async def answer(place: Place, head: Head, receive: Receive) -> Done:
     return done
 
 
-async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[Script], fate: Decision) -> Done:
+async def _answer(
+    place: Place, head: Head, receive: Receive, scripts: Sequence[Script] = (), fate: Decision | None = None
+) -> Done:
     stage, provider = place.stage, place.provider
     handling = None if place.route is None else handled(place.route, head.method)
     body, too_large = b"", None
@@ -103,7 +110,7 @@ async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[
             raise Refused("route-unknown" if place.route is None else "method-unknown", facts_of_route)
         operation, parameters = handling.operation, place.parameters
         facts: CallFacts | None = None
-        if scripts:
+        if fate is not None:
             if too_large is not None:
                 raise too_large
             facts = faults.facts_of_call(
@@ -144,7 +151,7 @@ async def _answer(place: Place, head: Head, receive: Receive, scripts: Sequence[
         else:
             act = functools.partial(service.perform, operation.verb, marks, call, account, document=document)
             outcome = stage.scripts.perform(scripts, facts, act)
-            if fate.stale:
+            if fate is not None and fate.stale:
                 faults.backdate(outcome, fate.stale)
         if handling.strangers:
             _check_strangers(handling, outcome)
@@ -438,13 +445,3 @@ def _kept(value: Any) -> Any:
         return f"{len(value.content)} bytes"
     shown = repr(value)
     return value if len(shown) <= 500 else shown[:500] + "..."
-
-
-def common_headers(provider: Provider, at: float) -> list[tuple[str, str]]:
-    """Return the headers every answer of a provider carries."""
-    headers = [("date", http_date(at))]
-    for name, value in provider.wire.get("headers", {}).items():
-        headers.append((name.lower(), value))
-    if provider.wire.get("cors"):
-        headers.append(("access-control-allow-origin", "*"))
-    return headers

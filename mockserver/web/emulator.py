@@ -418,42 +418,9 @@ def _over(said: Setting, base: Setting) -> Setting:
     return replace(base, **{name: value for name, value in given.items() if value not in (None, {}, ())})
 
 
-def exchange(
-    stage: Stage,
-    *,
-    provider: str,
-    operation: str | None,
-    at: float,
-    method: str,
-    host: str,
-    path: str,
-    query: str,
-    request_headers: tuple[tuple[str, str], ...],
-    request_body: bytes,
-    status: int,
-    response_headers: list[tuple[str, str]],
-    response_body: bytes,
-    **more: Any,
-) -> Exchange:
-    """Make the record of one exchange and keep it."""
-    record = Exchange(
-        stage.recorder.next_number(),
-        provider,
-        operation,
-        at,
-        method,
-        host,
-        path,
-        query,
-        request_headers,
-        request_body,
-        status,
-        tuple(response_headers),
-        response_body,
-        **more,
-    )
-    stage.recorder.keep(record)
+def keep(stage: Stage, exchange: Exchange) -> None:
+    """Keep the record of an exchange that is over, and tell it to those who listen."""
+    stage.recorder.keep(exchange)
     if stage.emulator.heard is not None:
-        stage.emulator.heard(stage, record)
+        stage.emulator.heard(stage, exchange)
     stage.pacer.told()
-    return record

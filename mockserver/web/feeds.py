@@ -30,7 +30,7 @@ from mockserver.web import answering
 from mockserver.web.calls import dress
 from mockserver.web.credentials import check_origin, check_token
 from mockserver.web.downloads import Preview
-from mockserver.web.emulator import Place, exchange
+from mockserver.web.emulator import Place, keep
 from mockserver.web.faults import gateway, patched_message, request_json
 from mockserver.web.head import Head
 from mockserver.web.recorder import Frames
@@ -98,24 +98,7 @@ async def follow(place: Place, channel: Channel, head: Head, receive: Receive, s
         await connection.run(receive)
     finally:
         del feeds[number]
-    exchange(
-        place.stage,
-        provider=provider.name,
-        operation=channel.name,
-        at=at,
-        method="GET",
-        host=head.host,
-        path=place.path,
-        query=head.query_string,
-        request_headers=head.pairs,
-        request_body=b"",
-        status=101,
-        response_headers=[],
-        response_body=b"",
-        frames=tuple(connection.frames),
-        tasks=tuple(connection.tasks),
-        rules=() if plan is None else plan.rules,
-    )
+    keep(place.stage, connection.so_far(at)._replace(number=place.stage.recorder.next_number()))
 
 
 class Connection:
@@ -365,22 +348,11 @@ async def _turn_away(send: Send, status: int, body: bytes, headers: Sequence[tup
 def _keep_refusal(
     place: Place, channel: Channel, head: Head, answer: answering.Answer, at: float, rules: tuple[str, ...] = ()
 ) -> None:
-    exchange(
-        place.stage,
-        provider=place.served.provider.name,
-        operation=channel.name,
-        at=at,
-        method="GET",
-        host=head.host,
-        path=place.path,
-        query=head.query_string,
-        request_headers=head.pairs,
-        request_body=b"",
-        status=answer.status,
-        response_headers=answer.headers,
-        response_body=answer.body,
-        rules=rules,
-    )
+    record = Exchange(
+        place.stage.recorder.next_number(), place.served.name, channel.name, at, "GET", head.host,
+        place.path, head.query_string, head.pairs, b"", answer.status, tuple(answer.headers), answer.body, rules=rules,
+    )  # fmt: skip
+    keep(place.stage, record)
 
 
 async def _refuse(place: Place, channel: Channel, head: Head, refused: Refused, scope: Scope, send: Send) -> None:

@@ -47,9 +47,9 @@ class Newest(Generic[T]):
 
     def add(self, one: T) -> None:
         self._kept.append(one)
-        self._room.change(self._size(one))
-        while self._room.over and len(self._kept) > 1:
-            self._room.change(-self._size(self._kept.popleft()))
+        over = self._room.change(self._size(one))
+        while over and len(self._kept) > 1:
+            over = self._room.change(-self._size(self._kept.popleft()))
             self.gone += 1
 
     def clear(self) -> None:

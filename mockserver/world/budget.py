@@ -32,15 +32,11 @@ class Account:
         self._budget = budget or Budget()
         self._budget.keepers += 1
 
-    def change(self, by: int) -> None:
-        """Note that *by* bytes more are held."""
-        self.held += by
-        self._budget.used += by
-
-    @property
-    def over(self) -> bool:
-        """Whether something is to go."""
+    def change(self, by: int) -> bool:
+        """Note that *by* bytes more are held; return whether something is to go."""
         budget = self._budget
+        self.held += by
+        budget.used += by
         return self.held > self._most or (budget.used > budget.most and self.held * budget.keepers > budget.most)
 
     def close(self) -> None:

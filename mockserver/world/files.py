@@ -236,7 +236,7 @@ class Shelf:
         return len(self._files)
 
     def _shrink(self, newest: File) -> None:
-        while len(self._files) > self._max_files or (self._room.over and len(self._files) > 1):
+        while len(self._files) > self._max_files or (self._room.change(0) and len(self._files) > 1):
             oldest = next(iter(self._files.values()))
             if oldest is newest:
                 return

@@ -78,10 +78,10 @@ class Journal:
     ) -> None:
         self.last += 1
         self._entries.append(Entry(self.last, at, provider, name, task, facts, cause))
-        self._room.change(_ENTRY_BYTES if facts is NO_FACTS else _size(facts))
-        while self._room.over and len(self._entries) > 1:
+        over = self._room.change(_ENTRY_BYTES if facts is NO_FACTS else _size(facts))
+        while over and len(self._entries) > 1:
             oldest = self._entries.popleft()
-            self._room.change(-(_ENTRY_BYTES if oldest.facts is NO_FACTS else _size(oldest.facts)))
+            over = self._room.change(-(_ENTRY_BYTES if oldest.facts is NO_FACTS else _size(oldest.facts)))
 
     def close(self) -> None:
         """Give its room back: its world is no more."""

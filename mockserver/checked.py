@@ -17,13 +17,16 @@ KEPT = 1000
 
 def known(digest: str) -> bool:
     """Say whether a folder of this digest has passed before."""
-    return (_place() / digest).exists()
+    # A home that may not be looked into, or none at all (a container's user without an entry), keeps nothing.
+    with contextlib.suppress(OSError, RuntimeError):
+        return (_place() / digest).exists()
+    return False
 
 
 def remember(digest: str) -> None:
     """Note that a folder of this digest has passed."""
-    place = _place()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):
+        place = _place()
         place.mkdir(parents=True, exist_ok=True)
         (place / digest).touch()
         kept = list(place.iterdir())

@@ -72,6 +72,18 @@ def test_a_changed_folder_is_checked_again_and_refused(fresh: Path, schemas: Pat
             create_app(Settings(schemas_dir=schemas))
 
 
+def test_where_nothing_can_be_kept_every_start_checks(
+    tmp_path: Path, schemas: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(blocked))  # a file, so that no folder can stand below it
+
+    for _ in range(2):
+        assert "mockserver.provider.rehearsal" in imported_by(schemas)
+
+
 def test_readings_are_checked_for_themselves(fresh: Path, schemas: Path) -> None:
     create_app(Settings(schemas_dir=schemas))
 

@@ -36,8 +36,8 @@ from mockserver.provider.values import (
 )
 from mockserver.provider.vocabulary import COLLECTIONS, EVENTS, SEEN_STATES
 
-COMPOUND = ("oneOf", "anyOf", "contentSchema", "x-each", "prefixItems", "properties")
-"""Words of a schema that draws by parts."""
+COMPOUND = ("oneOf", "anyOf", "contentSchema", "prefixItems", "properties")
+"""Words of a schema that draws by several parts."""
 JSON_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 
 

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator
-
 from mockserver import data
 from mockserver.errors import Refused
+from mockserver.provider import conditions
 from mockserver.provider.model import Operation, Provider, Request
 from mockserver.provider.notation import Unreadable
 
@@ -95,4 +94,5 @@ def _credentials(provider: Provider, operation: Operation, keyed: bool) -> dict[
 
 
 def _key(schema: Any) -> str:
-    return next((key for key in KEYS if Draft202012Validator(schema).is_valid(key)), PLACEHOLDER)
+    fits = conditions.fits(schema)
+    return next((key for key in KEYS if fits(key)), PLACEHOLDER)

@@ -222,7 +222,12 @@ def test_every_provider_has_its_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", [".pre-commit-config.yaml", *sorted(ROOT.glob(".github/ISSUE_TEMPLATE/*.yml"))], ids=str
+    "file",
+    [
+        ".pre-commit-config.yaml",
+        *(relative(file) for file in sorted([*ROOT.glob(".github/**/*.yml"), *ROOT.glob("examples/*.y*ml")])),
+    ],
+    ids=str,
 )
-def test_the_files_of_habit_can_be_read(file: str | Path) -> None:
+def test_the_files_of_habit_and_the_examples_can_be_read(file: str) -> None:
     assert yaml.safe_load((ROOT / file).read_text("utf-8"))

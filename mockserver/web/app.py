@@ -154,7 +154,9 @@ async def _respond(
 
 async def _nowhere(emulator: Emulator, path: str, send: Send) -> None:
     known = ", ".join(f"/{name}/" for name in emulator.offer.served)
-    text = f"nothing is served at {path}; the providers stand at {known}, the control API at /_mock/\n"
+    text = (
+        f"nothing is served at {path}; the providers stand at {known}, the dashboard and the control API at /_mock/\n"
+    )
     await _respond(send, 404, [("content-type", "text/plain; charset=utf-8")], text.encode())
 
 

@@ -80,7 +80,7 @@ function drawLines(place) {
       ? h('span.pips', { 'aria-hidden': 'true' }, Array.from({ length: slots }, (_, index) => h(index < running ? 'i.on' : 'i')))
       : h('span.pips', { 'aria-hidden': 'true' }, h('progress', { max: slots, value: running }));
     return h('div.line', {}, h('strong', {}, provider, line ? h('small', {}, ` ${line}`) : null), pips,
-      h('span', {}, h('b', {}, count(running)), ` of ${count(slots)} running`), h('span', {}, h('b', {}, count(waiting)), ' waiting'));
+      h('span', {}, h('b', {}, count(running)), `/${count(slots)} running`), waiting ? h('span', {}, h('b', {}, count(waiting)), ' waiting') : null);
   }), state.held.length ? h('div.line', { title: state.held.map((one) => one.what).join('\n') }, h('i.pulse'), h('span', {}, h('b', {}, count(state.held.length)), ` answer${state.held.length > 1 ? 's' : ''} held: `, state.held[0].what)) : null);
 }
 

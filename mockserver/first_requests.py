@@ -85,7 +85,7 @@ def _credentials(provider: Provider, operation: Operation, keyed: bool) -> dict[
     headers: dict[str, str] = {}
     for name in operation.security[0] if operation.security else ():
         scheme = provider.security_schemes[name]
-        key = PLACEHOLDER if keyed else _key(scheme.get("x-key", True))
+        key = PLACEHOLDER if keyed else _key(scheme.get("x-key", {}))
         if scheme.get("type") == "http":
             headers["Authorization"] = f"Bearer {key}"
         elif scheme.get("in") == "header":

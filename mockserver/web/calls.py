@@ -306,7 +306,7 @@ async def _compose(place: Place, service: Service, marks: Marks) -> None:
     Where there is no such file, nothing is written, and the client is not told. Source: ComfyUI's `/upload/mask`.
     """
     name, folder, root = (next(iter(marks.get(f"onto.{part}", ())), "") for part in ("name", "folder", "root"))
-    file = service.file(place=(root or "output", folder.strip("/"), name))
+    file = service.files.find(place=(root or "output", folder.strip("/"), name))
     uploads = [part for part in marks.get("file.bytes", ()) if isinstance(part, Part)]
     if file is None:
         marks["file.unwritten"] = [True]

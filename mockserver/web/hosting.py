@@ -266,7 +266,7 @@ class _Inputs:
         found = {}
         for _, value in images:
             key = self.locate(value)
-            file = self._service().input(value) if key is None else self._service().file(key=key)
+            file = self._service().files.input(value) if key is None else self._service().files.find(key=key)
             if file is not None and file.width is not None and file.height is not None:
                 found[value] = (file.width, file.height)
         return found
@@ -291,14 +291,14 @@ class _Inputs:
         if value.startswith("data:") and task is not None:
             return self._inline(value, task)
         # An address is never a name; to find that out would mean to name the results of every task.
-        found = None if "://" in value else self._service().input(value)
+        found = None if "://" in value else self._service().files.input(value)
         if found is not None:
             return found
         if self._assumed:
             return True
         key = self.locate(value)
         if key is not None:
-            return self._service().file(key=key)
+            return self._service().files.find(key=key)
         try:
             url = urlsplit(value)
         except ValueError:
@@ -346,7 +346,7 @@ class _Shown:
             if name not in self._catalogue:
                 return {}
             return {name: self._catalogue.shown(name, self._files)}
-        uploads = self._service().uploads
+        uploads = self._service().files.shelf
         state = (uploads.made, len(uploads))
         if self._whole is None or self._whole[0] != state:
             shown = {name: self._catalogue.shown(name, self._files) for name in self._catalogue}
@@ -355,7 +355,7 @@ class _Shown:
 
     def _files(self, kinds: Sequence[str]) -> list[str]:
         """Return the names in the input folder whose media type is of one of *kinds*, sorted."""
-        uploads = [file for file in self._service().uploads if file.root == "input" and not file.folder]
+        uploads = [file for file in self._service().files.shelf if file.root == "input" and not file.folder]
         return sorted(file.name for file in uploads if file.media.partition("/")[0] in kinds)
 
 

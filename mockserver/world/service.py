@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from mockserver.errors import Refused
 from mockserver.provider.documents import merge_patch
-from mockserver.provider.model import NOTHING, Json, Kind, Marks, Part, Provider, Verb
+from mockserver.provider.model import NOTHING, Json, Kind, Marks, Provider, Verb
 from mockserver.provider.scope import NO_LINK, NO_PAGE, Call, Link, Page, Scope
 from mockserver.provider.vocabulary import NOT_USED
+from mockserver.world.asking import Asked, first_of, given_list, ids_of, may_see, text_of
 from mockserver.world.events import Callback, Event, QueueLength, Watch
-from mockserver.world.files import File, Shelf, annotated, extension_of, media_of, normal
+from mockserver.world.files import File, Shelf
+from mockserver.world.filing import Filing
 from mockserver.world.journal import Journal
 from mockserver.world.kernel import Kernel
 from mockserver.world.lives import Lives
@@ -119,13 +121,12 @@ class Service:
         self.log = Log(self.runs, self.lives)
         if self.runs.kind.log:
             self.runs.log = self.log
-        self.uploads = Shelf(setup.max_upload_bytes, setup.max_uploads, setup.uploads)
+        shelf = Shelf(setup.max_upload_bytes, setup.max_uploads, setup.uploads)
+        self.files = Filing(self.runs, shelf, answers=self._condition, note=self._journal_verb)
         self._kernel = kernel
         self._journal = journal
         self._submitted = 0
         self._calls = 0
-        self._folders: set[tuple[str, str]] = set()
-        """Root and path of the folders that uploads have made."""
         self._conditions: set[str] | None = None
         self._delays = {name: self.runs.delay(name) for name in provider.machine.delays}
         self._facts: dict[str, Mapping[str, Any]] = {}
@@ -264,17 +265,17 @@ class Service:
         if account is not None:
             outcome.things["account"] = account
         if not _OF_LINKS.isdisjoint(marks):
-            outcome.link = Link(*(_first(marks, f"link.{part}") for part in ("lifetime", "process", "expires")))
-        _VERBS[verb.name](self, _Asked(verb, marks, call, account, None if document is NOTHING else document), outcome)
+            outcome.link = Link(*(first_of(marks, f"link.{part}") for part in ("lifetime", "process", "expires")))
+        _VERBS[verb.name](self, Asked(verb, marks, call, account, None if document is NOTHING else document), outcome)
         return outcome
 
-    def _submit(self, asked: _Asked, outcome: Outcome) -> None:
+    def _submit(self, asked: Asked, outcome: Outcome) -> None:
         marks = asked.marks
         things = self._used(marks, asked.account)
         if self._barred(self.runs.kind, things):
             raise self._refused("task", "barred", "", UNKNOWN)
         outcome.things.update(things)
-        id = _text(_first(marks, "task.id"))
+        id = text_of(first_of(marks, "task.id"))
         before = self.runs.tasks.get(id) if id else None
         if before is not None and asked.verb.options.get("again") == "refuse":
             raise self._refused("task", "exists", before.id, before.state)
@@ -282,12 +283,12 @@ class Service:
         # Where refused calls count too, this one has its number whatever becomes of it.
         priority = self._priority(marks) if asked.verb.options.get("numbers") == "all" else None
         order = Order(
-            graph=_first(marks, "task.graph"),
-            targets=_given_list(marks, "task.targets"),
-            overrides=_first(marks, "task.overrides"),
-            inputs=_first(marks, "task.inputs"),
-            version=_text(_first(marks, "workflow.version")) or None,
-            new_seeds=bool(_first(marks, "task.new_seeds")),
+            graph=first_of(marks, "task.graph"),
+            targets=given_list(marks, "task.targets"),
+            overrides=first_of(marks, "task.overrides"),
+            inputs=first_of(marks, "task.inputs"),
+            version=text_of(first_of(marks, "workflow.version")) or None,
+            new_seeds=bool(first_of(marks, "task.new_seeds")),
             things=things,
             document=asked.document,
             check=asked.verb.options.get("check"),
@@ -298,7 +299,7 @@ class Service:
         # Nothing can be refused any more: from here on the task exists.
         if before is not None:
             self.runs.forget(before)
-        client = _first(marks, "task.client")
+        client = first_of(marks, "task.client")
         task = Task(
             self.runs,
             self.runs.tasks.number(),
@@ -309,7 +310,7 @@ class Service:
             request=asked.document,
             priority=self._priority(marks) if priority is None else priority,
             client=None if client is None else str(client),
-            extra=_first(marks, "task.extra"),
+            extra=first_of(marks, "task.extra"),
             overrides=order.overrides,
             inputs=order.inputs,
             graph=work.graph if work.graph is not None else order.graph,
@@ -319,22 +320,22 @@ class Service:
             cached=work.cached,
         )
         outcome.check = work.check
-        task.front, task.new_seeds = bool(_first(marks, "task.front")), order.new_seeds
+        task.front, task.new_seeds = bool(first_of(marks, "task.front")), order.new_seeds
         task.id = id or self._new_id(task)
         self.runs.submit(task, self._operation_facts(asked.call))
         outcome.task, outcome.tasks, outcome.changed = task, (task,), True
 
     def skip_number(self, verb: Verb, marks: Marks) -> None:
         """Count a submit that was refused before it was performed, where the verb counts these too."""
-        if verb.options.get("numbers") == "all" and _first(marks, "task.priority") is None:
+        if verb.options.get("numbers") == "all" and first_of(marks, "task.priority") is None:
             self._submitted += 1
 
-    def _read(self, asked: _Asked, outcome: Outcome) -> None:
+    def _read(self, asked: Asked, outcome: Outcome) -> None:
         kind = asked.verb.of
         if kind == "file":
             self._download(asked, outcome)
             return
-        id = _text(_first(asked.marks, f"{kind}.id"))
+        id = text_of(first_of(asked.marks, f"{kind}.id"))
         if kind == "account" and not id and asked.account is not None:
             outcome.lists[kind] = (asked.account,)
             return
@@ -344,22 +345,22 @@ class Service:
         else:
             outcome.things[kind] = self._one_thing(asked, id)
             outcome.lists[kind] = (outcome.things[kind],)
-            key = _first(asked.marks, "member.key")
+            key = first_of(asked.marks, "member.key")
             if key is not None:
                 outcome.member = Member(outcome.things[kind].document.get(key))
 
-    def _list(self, asked: _Asked, outcome: Outcome) -> None:
+    def _list(self, asked: Asked, outcome: Outcome) -> None:
         kind, page, marks = asked.verb.of, Page(), asked.marks
         outcome.page = page
         if not _OF_PAGES.isdisjoint(marks):
-            page.limit, page.offset = _first(marks, "page.limit"), _first(marks, "page.offset")
-            page.cursor = _text(_first(marks, "page.cursor")) or None
-            page.sort, page.by = _first(marks, "page.sort"), _first(marks, "page.by")
+            page.limit, page.offset = first_of(marks, "page.limit"), first_of(marks, "page.offset")
+            page.cursor = text_of(first_of(marks, "page.cursor")) or None
+            page.sort, page.by = first_of(marks, "page.sort"), first_of(marks, "page.by")
         from_end = asked.verb.options.get("from") == "end"
         if page.offset is not None and page.offset < 0:
             page.offset = None if from_end else 0
         if kind == "file":
-            mine = self._listed_files(asked)
+            mine = self.files.listed(asked)
             outcome.files = mine
             page.total = len(mine)
         elif kind == "task":
@@ -369,7 +370,7 @@ class Service:
         else:
             outcome.lists[kind] = cut(self._listed_things(asked, page), page, from_end=from_end)
 
-    def _cancel(self, asked: _Asked, outcome: Outcome) -> None:
+    def _cancel(self, asked: Asked, outcome: Outcome) -> None:
         if asked.verb.of != "task":
             things = [thing for thing in self._named_things(asked) if self._in_states(thing, asked)]
             self._check_unused(things)
@@ -383,11 +384,9 @@ class Service:
             outcome.changed |= self.runs.cancel(task)
         _show_tasks(outcome, tasks)
 
-    def _delete(self, asked: _Asked, outcome: Outcome) -> None:
+    def _delete(self, asked: Asked, outcome: Outcome) -> None:
         if asked.verb.of == "file":
-            file = self._one_file(asked)
-            self._journal_verb(asked, [file.path])
-            self.uploads.remove(file)
+            self.files.remove(asked)
             outcome.changed = True
             return
         if asked.verb.of == "task":
@@ -408,10 +407,10 @@ class Service:
         if len(things) == 1:
             outcome.things[asked.verb.of] = things[0]
 
-    def _create(self, asked: _Asked, outcome: Outcome) -> None:
+    def _create(self, asked: Asked, outcome: Outcome) -> None:
         kind = asked.verb.of
         document = dict(asked.document) if isinstance(asked.document, Mapping) else {}
-        id = _text(_first(asked.marks, f"{kind}.id")) or None
+        id = text_of(first_of(asked.marks, f"{kind}.id")) or None
         again = asked.verb.options.get("again", "refuse")
         uses = self._used(asked.marks, asked.account, made=kind)
         made = self.lives.prepare(kind, document, id=id, account=asked.account, uses=uses)
@@ -426,13 +425,13 @@ class Service:
         self.lives.add(made)
         outcome.things[kind], outcome.lists[kind], outcome.changed = made, (made,), True
 
-    def _update(self, asked: _Asked, outcome: Outcome) -> None:
+    def _update(self, asked: Asked, outcome: Outcome) -> None:
         kind = asked.verb.of
-        thing = self._one_thing(asked, _text(_first(asked.marks, f"{kind}.id")))
+        thing = self._one_thing(asked, text_of(first_of(asked.marks, f"{kind}.id")))
         before = thing.copy()
         self._journal_verb(asked, [thing.id])
-        key = _first(asked.marks, "member.key")
-        change = asked.document if key is None else {str(key): _first(asked.marks, "member.value")}
+        key = first_of(asked.marks, "member.key")
+        change = asked.document if key is None else {str(key): first_of(asked.marks, "member.value")}
         if asked.verb.options.get("merge") == "members":
             self.lives.change(thing, {**thing.document, **(change if isinstance(change, Mapping) else {})})
         else:
@@ -441,68 +440,9 @@ class Service:
         outcome.things[kind], outcome.lists[kind] = shown, (shown,)
         outcome.changed = before.document != thing.document
 
-    def _upload(self, asked: _Asked, outcome: Outcome) -> None:
-        parts = [part for part in asked.marks.get("file.bytes", ()) if part is not None]
-        key = _text(_first(asked.marks, "file.key"))
-        if key:
-            files = [self.put(key, part.content, part.media or None) for part in parts]
-        else:
-            files = [self._kept(asked, part) for part in parts]
-        outcome.files, outcome.changed = files, bool(files)
-        outcome.file = files[0] if files else None
-
-    def _presign(self, asked: _Asked, outcome: Outcome) -> None:
-        name = _text(_first(asked.marks, "file.name"))
-        if not name and self._condition("file", "unnamed"):
-            raise self._refused("file", "unnamed", "", UNKNOWN)
-        kind = self.provider.machine.kinds.get("file")
-        media = None if kind is None else kind.options.get("upload-media")
-        file = self._new_file(asked, name=name, media=None if media == "*/*" else media)
-        # What lies there already stays until the bytes come.
-        before = self.uploads.find(key=file.key)
-        if before is None:
-            self.uploads.add(file)
-        self._journal_verb(asked, [file.key])
-        file = before or file
-        outcome.file, outcome.files, outcome.changed = file, (file,), True
-
-    def _adopt(self, asked: _Asked, outcome: Outcome) -> None:
-        address = _text(_first(asked.marks, "file.link") or _first(asked.marks, "file.url"))
-        key = _text(_first(asked.marks, "file.key"))
-        if not key and address and self.setup.locate is not None:
-            key = self.setup.locate(address) or ""
-        file = self.file(key=key) if key else None
-        copies = asked.verb.options.get("from", "own")
-        if copies == "outside" or (copies == "anywhere" and not key):
-            file = self._copied(asked, address, file) if file is not None or not key else None
-        if file is None:
-            raise Refused("file-unknown", {"file.key": key or address, "file.name": address})
-        self._journal_verb(asked, [file.key])
-        outcome.file, outcome.files, outcome.changed = file, (file,), True
-
-    def _download(self, asked: _Asked, outcome: Outcome) -> None:
-        marks = asked.marks
-        root = _text(_first(marks, "file.root")) or asked.verb.options.get("root") or "output"
-        given = _text(_first(marks, "file.folder"))
-        folder = given.strip("/")
-        name, key, id = (_text(_first(marks, f"file.{part}")) for part in ("name", "key", "id"))
-        path = _text(_first(marks, "file.path"))
-        outcome.shown = (_first(marks, "file.preview"), _first(marks, "file.channel"))
-        if path:
-            folder, _, name = self._path(path).rpartition("/")
-        elif given.startswith("/") or _escapes(f"{folder}/{name}"):
-            raise Refused("file-outside", {"file.name": name})
-        else:
-            name, root = annotated(name, root)
-            name = name.rpartition("/")[2]
-        file = self.file(id=id or None, key=key or None, place=(root, folder, name) if name else None)
-        if file is None:
-            raise Refused("file-unknown", {"file.key": key or id, "file.name": name})
-        outcome.file, outcome.files, outcome.task = file, (file,), file.task
-
-    def _follow(self, asked: _Asked, outcome: Outcome) -> None:
-        outcome.client = _text(_first(asked.marks, "task.client")) or None
-        ids = _ids(asked.marks, "task")
+    def _follow(self, asked: Asked, outcome: Outcome) -> None:
+        outcome.client = text_of(first_of(asked.marks, "task.client")) or None
+        ids = ids_of(asked.marks, "task")
         tasks = [self._one_task(asked, id) for id in ids]
         outcome.tasks = tasks
         outcome.task = tasks[0] if len(tasks) == 1 else None
@@ -514,220 +454,37 @@ class Service:
         if outcome.client is not None:
             outcome.resumed = next((task for task in self.runs.running.values() if task.client == outcome.client), None)
 
-    def _move(self, asked: _Asked, outcome: Outcome) -> None:
-        file = self._one_file(asked)
-        path = self._path(_text(_first(asked.marks, "file.to")))
-        folder, _, name = path.rpartition("/")
-        before = self.uploads.find(place=(file.root, folder, name))
-        guarded = asked.verb.options.get("again") == "refuse" and not _first(asked.marks, "file.overwrite")
-        if before is not None and guarded:
-            raise Refused("file-exists", {"file.name": name})
-        self._journal_verb(asked, [file.path, path])
-        self.uploads.remove(file)
-        file.folder, file.name, file.key = folder, name, f"{file.root}/{path}"
-        file.extension = extension_of(name, None)
-        file.media = media_of(file.extension)
-        self._make_folders(file)
-        self.uploads.add(file)
-        outcome.file, outcome.files, outcome.changed = file, (file,), True
+    def _upload(self, asked: Asked, outcome: Outcome) -> None:
+        outcome.files = self.files.upload(asked)
+        outcome.file, outcome.changed = next(iter(outcome.files), None), bool(outcome.files)
 
-    def _uncache(self, asked: _Asked, outcome: Outcome) -> None:
-        if _first(asked.marks, "selection.all"):
+    def _presign(self, asked: Asked, outcome: Outcome) -> None:
+        _show_file(outcome, self.files.presign(asked), changed=True)
+
+    def _adopt(self, asked: Asked, outcome: Outcome) -> None:
+        _show_file(outcome, self.files.adopt(asked), changed=True)
+
+    def _download(self, asked: Asked, outcome: Outcome) -> None:
+        outcome.shown = (first_of(asked.marks, "file.preview"), first_of(asked.marks, "file.channel"))
+        _show_file(outcome, self.files.named(asked), changed=False)
+        outcome.task = None if outcome.file is None else outcome.file.task
+
+    def _move(self, asked: Asked, outcome: Outcome) -> None:
+        _show_file(outcome, self.files.move(asked), changed=True)
+
+    def _uncache(self, asked: Asked, outcome: Outcome) -> None:
+        if first_of(asked.marks, "selection.all"):
             self._journal_verb(asked, ())
             self.runs.uncache()
             outcome.changed = True
 
-    def _nothing(self, asked: _Asked, outcome: Outcome) -> None:
+    def _nothing(self, asked: Asked, outcome: Outcome) -> None:
         """`show` selects no thing; `remember` is the connection's own."""
-        outcome.classes = _first(asked.marks, "catalogue.class")
-
-    # files
-
-    def file(
-        self, *, id: str | None = None, key: str | None = None, place: tuple[str, str, str] | None = None
-    ) -> File | None:
-        """Return an upload or result by id, key, or root, folder and name; None when gone or not there yet."""
-        found = self.uploads.find(id=id, key=key, place=place)
-        if found is None:
-            found = self.runs.result(key=key, place=place)
-        if found is None or found.promised or self._gone(found):
-            return None
-        lost = found.task is not None and found.task.outlook.results == "missing"
-        return None if lost else found
-
-    def input(self, value: str) -> File | None:
-        """Return the input file that a graph names: by id, key, or name with its folder."""
-        path, root = annotated(value, "input")
-        folder, _, name = path.strip("/").rpartition("/")
-        return self.file(id=value) or self.file(key=value) or self.file(place=(root, folder, name))
-
-    def put(self, key: str, content: bytes, media: str | None = None) -> File:
-        """Fill a promised place with the bytes a client sent there.
-
-        Raises:
-            Refused: `file-unknown`; no place of this key was promised.
-        """
-        file = self.uploads.find(key=key)
-        if file is None:
-            raise Refused("file-unknown", {"file.key": key, "file.name": key.rpartition("/")[2]})
-        self.uploads.fill(file, content, media)
-        self._journal.add(self.now, self.provider.name, "put", None, {"file.key": key, "bytes": len(content)})
-        return file
-
-    def _kept(self, asked: _Asked, part: Any) -> File:
-        content = part.content if isinstance(part, Part) else bytes(part)
-        name = _text(_first(asked.marks, "file.name")) or (part.filename if isinstance(part, Part) else "")
-        path = _text(_first(asked.marks, "file.path"))
-        if not name and not path and self._condition("file", "unnamed"):
-            raise self._refused("file", "unnamed", "", UNKNOWN)
-        file = self._new_file(asked, name=path or name, media=part.media if isinstance(part, Part) else None)
-        if asked.verb.options.get("folders") is not None:
-            self._place(asked, file, path or name)
-        elif _escapes(f"{file.folder}/{file.name}"):
-            raise Refused("file-outside", {"file.name": name})
-        file.content = content
-        again = asked.verb.options.get("again", "replace")
-        before = self.uploads.find(place=(file.root, file.folder, file.name))
-        if before is not None and not _first(asked.marks, "file.overwrite"):
-            if again == "refuse":
-                raise Refused("file-exists", {"file.name": file.name})
-            if again == "number":
-                same = self._numbered(file)
-                if same is not None:
-                    same.given, same.given_folder = file.given, file.given_folder
-                    return same
-        if not _first(asked.marks, "file.unwritten"):
-            self._make_folders(file)
-            self.uploads.add(file)
-        self._journal_verb(asked, [file.key], size=len(content))
-        return file
-
-    def _place(self, asked: _Asked, file: File, name: str) -> None:
-        """Put *file* where its name leads, below the folder given; that folder is made, others must be there.
-
-        Source: ComfyUI's `image_upload`, and its user data.
-        """
-        inside = normal(_text(_first(asked.marks, "file.folder")))
-        path = None if inside is None else normal(f"{inside}/{name.lstrip('/')}".lstrip("/"))
-        if inside is None or path is None:
-            raise Refused("file-outside", {"file.name": name})
-        file.folder, _, file.name = path.rpartition("/")
-        file.given, file.given_folder = name.lstrip("/"), _text(_first(asked.marks, "file.folder"))
-        known = file.folder == inside or (file.root, file.folder) in self._folders
-        if asked.verb.options["folders"] == "known" and not known:
-            raise Refused("folder-unknown", {"file.folder": file.folder})
-        file.extension = extension_of(file.name, None)
-        file.media = media_of(file.extension)
-        file.key = f"{file.root}/{path}"
-
-    def _make_folders(self, file: File) -> None:
-        parts = file.folder.split("/") if file.folder else []
-        self._folders.update((file.root, "/".join(parts[:count])) for count in range(1, len(parts) + 1))
-
-    def _path(self, path: str) -> str:
-        found = normal(path)
-        if not found:
-            raise Refused("file-outside", {"file.name": path})
-        return found
-
-    def _one_file(self, asked: _Asked) -> File:
-        """Return the upload at the path a call names."""
-        path = self._path(_text(_first(asked.marks, "file.path")))
-        folder, _, name = path.rpartition("/")
-        root = _text(_first(asked.marks, "file.root")) or asked.verb.options.get("root") or "input"
-        file = self.uploads.find(place=(root, folder, name))
-        if file is None:
-            raise Refused("file-unknown", {"file.key": path, "file.name": name})
-        return file
-
-    def _listed_files(self, asked: _Asked) -> list[File]:
-        """Return the caller's uploads, of one root or folder where that is asked for, in the order of their paths."""
-        mine = [file for file in self.uploads if file.account is None or file.account is asked.account]
-        root = _first(asked.marks, "file.root") or asked.verb.options.get("root")
-        if asked.verb.options.get("results") == "latest":
-            mine += [file for file in self.runs.results() if file.account is None or file.account is asked.account]
-            mine.sort(key=lambda file: -file.created)
-            return [file for file in mine if file.root == root and not file.folder]
-        if root is not None:
-            mine = [file for file in mine if file.root == root]
-        if "file.folder" not in asked.marks and root is None:
-            return mine
-        folder = normal(_text(_first(asked.marks, "file.folder")).strip("/"))
-        if folder is None:
-            raise Refused("file-outside", {"file.name": _text(_first(asked.marks, "file.folder"))})
-        asked.call.folder = folder
-        if folder and (root, folder) not in self._folders:
-            raise Refused("folder-unknown", {"file.folder": folder})
-        deep = asked.verb.options.get("folders") == "deep" or bool(_first(asked.marks, "selection.deep"))
-        listed = asked.verb.options.get("folders")
-        if listed is not None:
-            mine += self._as_files(_text(root))
-        below = f"{folder}/" if folder else ""
-        found = [file for file in mine if file.folder == folder or (deep and file.folder.startswith(below))]
-        if listed is not None:
-            return sorted(found, key=lambda file: (not file.directory, file.name.lower(), file.path))
-        return sorted(found, key=lambda file: file.path)
-
-    def _as_files(self, root: str) -> list[File]:
-        """Return the folders of a root, for a list that shows them among the files."""
-        folders = []
-        for place, path in self._folders:
-            if place == root:
-                folder = File(self.runs, root=root, created=self.now)
-                folder.folder, _, folder.name = path.rpartition("/")
-                folder.directory = True
-                folders.append(folder)
-        return folders
-
-    def _copied(self, asked: _Asked, address: str, own: File | None) -> File | None:
-        """Keep a copy of what lies at *address*, *own* or elsewhere; None where the address cannot be one."""
-        scheme, mark, rest = address.partition("://")
-        host, _, path = rest.partition("?")[0].partition("#")[0].partition("/")
-        if scheme not in ("http", "https") or not mark or not host or _escapes(path):
-            return None
-        file = self._new_file(asked, name=path.rpartition("/")[2], media=None)
-        file.source, file.content = address, None if own is None else own.content
-        self.uploads.add(file)
-        return file
-
-    def _numbered(self, file: File) -> File | None:
-        """Find a free name as ComfyUI does, `name (1).png`; return the file already there if it has these bytes."""
-        stem, dot, extension = file.name.rpartition(".")
-        original, number = file.name, 0
-        while (before := self.uploads.find(place=(file.root, file.folder, file.name))) is not None:
-            if before.content == file.content:
-                return before
-            number += 1
-            file.name = f"{stem} ({number}).{extension}" if dot else f"{original} ({number})"
-            if file.given is not None:
-                file.given = "".join([*file.given.rpartition("/")[:2], file.name])
-        file.key = "/".join(part for part in (file.root, file.folder, file.name) if part)
-        return None
-
-    def _new_file(self, asked: _Asked, *, name: str, media: str | None) -> File:
-        root = _text(_first(asked.marks, "file.root")) or asked.verb.options.get("root") or "input"
-        given = _text(_first(asked.marks, "file.media")) or media or None
-        kind = self.provider.machine.kinds.get("file")
-        if kind is not None and kind.options.get("media") == "name":
-            given = None
-        self.uploads.made += 1
-        file = File(self.runs, root=root, created=self.now)
-        file.number, file.account = self.uploads.made, asked.account
-        file.folder = _text(_first(asked.marks, "file.folder")).strip("/")
-        file.name = name.replace("\\", "/").rpartition("/")[2]
-        file.extension = extension_of(file.name, given)
-        file.media = given or media_of(file.extension)
-        self.runs.name_file(file, f"upload.{file.number}", file.number)
-        file.name = file.name or f"{file.number}.{file.extension}"
-        return file
-
-    def _gone(self, file: File) -> bool:
-        kind = self.provider.machine.kinds.get("file")
-        return kind is not None and file.state in kind.states and kind.states[file.state].final
+        outcome.classes = first_of(asked.marks, "catalogue.class")
 
     # tasks by their marks
 
-    def _one_task(self, asked: _Asked, id: str) -> Seen:
+    def _one_task(self, asked: Asked, id: str) -> Seen:
         if not id:
             raise self._refused("task", "unnamed", "", UNKNOWN)
         seen = self._see(id, asked.account)
@@ -744,18 +501,18 @@ class Service:
         task = self.runs.find(id)
         if task is None:
             return Stranger(id, UNKNOWN)
-        return task if _may_see(task, account) else Stranger(id, FOREIGN)
+        return task if may_see(task, account) else Stranger(id, FOREIGN)
 
-    def _listed_tasks(self, asked: _Asked, page: Page) -> list[Seen]:
+    def _listed_tasks(self, asked: Asked, page: Page) -> list[Seen]:
         states, marked = asked.states, set(asked.marks.get("task.state", ()))
         filters = _filters(asked.marks, "task")
         if "task.id" in asked.marks:
-            seen: list[Seen] = [self._see(id, asked.account) for id in _ids(asked.marks, "task")]
+            seen: list[Seen] = [self._see(id, asked.account) for id in ids_of(asked.marks, "task")]
             if states is None and not marked and not filters:
                 return seen
         else:
             seen = [
-                task for task in self._candidates(states) if _may_see(task, asked.account) and not self.runs.lost(task)
+                task for task in self._candidates(states) if may_see(task, asked.account) and not self.runs.lost(task)
             ]
         found = [
             task
@@ -778,9 +535,9 @@ class Service:
         self.runs.find("")
         return self.runs.tasks
 
-    def _named_tasks(self, asked: _Asked) -> list[Task]:
+    def _named_tasks(self, asked: Asked) -> list[Task]:
         """Return the tasks a changing verb names, or all it may touch where it may name none."""
-        ids = _ids(asked.marks, "task")
+        ids = ids_of(asked.marks, "task")
         found = []
         for id in ids:
             seen = self._see(id, asked.account)
@@ -788,25 +545,25 @@ class Service:
                 found.append(seen)
             elif seen.state not in asked.lenient and UNKNOWN not in asked.lenient:
                 raise self._refused("task", seen.state, id, seen.state)
-        everything = bool(_first(asked.marks, "selection.all"))
+        everything = bool(first_of(asked.marks, "selection.all"))
         if everything or (not ids and asked.verb.options.get("unnamed") == "all"):
-            mine = [task for task in self._candidates(asked.states) if _may_see(task, asked.account)]
+            mine = [task for task in self._candidates(asked.states) if may_see(task, asked.account)]
             found += [task for task in mine if asked.states is None or task.state in asked.states]
         elif not ids and "task.id" not in asked.marks and self._condition("task", "unnamed"):
             raise self._refused("task", "unnamed", "", UNKNOWN)
         return list(dict.fromkeys(found))
 
-    def _may_cancel(self, task: Task, asked: _Asked) -> bool:
+    def _may_cancel(self, task: Task, asked: Asked) -> bool:
         if not self._in_states(task, asked):
             return False
         state = self.runs.kind.states[task.state]
         if "cancel" in state.on:
             return True
-        if _passed_over(asked.lenient, final=state.final) or _first(asked.marks, "selection.all"):
+        if _passed_over(asked.lenient, final=state.final) or first_of(asked.marks, "selection.all"):
             return False
         raise self._refused("task", "not-ready", task.id, task.state)
 
-    def _in_states(self, thing: Owned, asked: _Asked) -> bool:
+    def _in_states(self, thing: Owned, asked: Asked) -> bool:
         """Return whether it is in a state the verb takes; otherwise it is passed over or refused."""
         if asked.states is None or thing.state in asked.states:
             return True
@@ -817,12 +574,12 @@ class Service:
         raise self._refused(asked.verb.of, "not-ready", thing.id, thing.state)
 
     def _priority(self, marks: Marks) -> float:
-        given = _first(marks, "task.priority")
+        given = first_of(marks, "task.priority")
         if isinstance(given, int | float):
             return given
         number = self._submitted
         self._submitted += 1
-        return -number if _first(marks, "task.front") else number
+        return -number if first_of(marks, "task.front") else number
 
     def _new_id(self, task: Task) -> str:
         text = self.runs.kind.id.get("*")
@@ -853,7 +610,7 @@ class Service:
                         break
         used = {} if account is None else {"account": account}
         for kind, values_by_name in wanted.items():
-            used[kind] = self._chosen(kind, values_by_name, _ids(marks, kind), account)
+            used[kind] = self._chosen(kind, values_by_name, ids_of(marks, kind), account)
         queue = self.runs.kind.queue if made == "task" else None
         if queue is not None and queue.line is not None and queue.line not in used:
             raise self._refused(queue.line, "unnamed", "", UNKNOWN)
@@ -871,10 +628,10 @@ class Service:
             found = [thing for id in ids if (thing := self.lives.find(kind, id, account)) is not None]
         else:
             found = list(self.lives.select(kind, wanted))
-        mine = [thing for thing in found if _may_see(thing, account)]
+        mine = [thing for thing in found if may_see(thing, account)]
         if not mine:
             state = FOREIGN if found else UNKNOWN
-            raise self._refused(kind, state, ids[0] if ids else _text(next(iter(wanted.values()))), state)
+            raise self._refused(kind, state, ids[0] if ids else text_of(next(iter(wanted.values()))), state)
         declared = self.provider.machine.kinds[kind]
         fit = mine
         for problem, fits in _FIT.items():
@@ -913,7 +670,7 @@ class Service:
         line = self.runs.lines.get(thing.id)
         return 0.0 if line is None else line.total / max(1, line.slots)
 
-    def _one_thing(self, asked: _Asked, id: str) -> Thing:
+    def _one_thing(self, asked: Asked, id: str) -> Thing:
         kind = asked.verb.of
         if id:
             thing = self.lives.find(kind, id)
@@ -923,23 +680,23 @@ class Service:
                 raise self._refused(kind, "unnamed", "", UNKNOWN)
             thing = next(self.lives.select(kind, wanted), None)
         state = UNKNOWN if thing is None else FOREIGN
-        if thing is not None and _may_see(thing, asked.account):
+        if thing is not None and may_see(thing, asked.account):
             return thing
         if UNKNOWN in asked.lenient:
             return stand_in(kind, id, state)
         raise self._refused(kind, state, id, state)
 
-    def _listed_things(self, asked: _Asked, page: Page) -> list[Thing]:
+    def _listed_things(self, asked: Asked, page: Page) -> list[Thing]:
         kind = asked.verb.of
         states, marked = asked.states, set(asked.marks.get(f"{kind}.state", ()))
         filters = _filters(asked.marks, kind)
         named = f"{kind}.id" in asked.marks
         if named:
-            seen = [self.lives.find(kind, id) or stand_in(kind, id, UNKNOWN) for id in _ids(asked.marks, kind)]
+            seen = [self.lives.find(kind, id) or stand_in(kind, id, UNKNOWN) for id in ids_of(asked.marks, kind)]
         else:
             seen = list(self.lives.of(kind))
         found = [
-            thing if _may_see(thing, asked.account) else stand_in(kind, thing.id, FOREIGN)
+            thing if may_see(thing, asked.account) else stand_in(kind, thing.id, FOREIGN)
             for thing in seen
             if (states is None or thing.state in states)
             and (not marked or thing.state in marked)
@@ -950,11 +707,11 @@ class Service:
         order = _order(asked.verb.options.get("order"), page.sort)
         return ordered(found, order) if order and not named else found
 
-    def _named_things(self, asked: _Asked) -> list[Thing]:
+    def _named_things(self, asked: Asked) -> list[Thing]:
         kind = asked.verb.of
-        ids = _ids(asked.marks, kind)
-        if not ids and (asked.verb.options.get("unnamed") == "all" or _first(asked.marks, "selection.all")):
-            return [thing for thing in self.lives.of(kind) if _may_see(thing, asked.account)]
+        ids = ids_of(asked.marks, kind)
+        if not ids and (asked.verb.options.get("unnamed") == "all" or first_of(asked.marks, "selection.all")):
+            return [thing for thing in self.lives.of(kind) if may_see(thing, asked.account)]
         seen = [self._one_thing(asked, id) for id in ids] if ids else [self._one_thing(asked, "")]
         return [thing for thing in seen if thing.state not in (UNKNOWN, FOREIGN)]
 
@@ -996,34 +753,14 @@ class Service:
             facts = self._facts[call.operation] = {"operation": call.operation}
         return facts
 
-    def _journal_verb(self, asked: _Asked, ids: Sequence[str], task: str | None = None, **facts: Any) -> None:
+    def _journal_verb(self, asked: Asked, ids: Sequence[str], task: str | None = None, **facts: Any) -> None:
         told: dict[str, Any] = {"operation": asked.call.operation, **facts}
         if ids:
             told["ids"] = ",".join(ids)
         self._journal.add(self.now, self.provider.name, asked.verb.name, task, told)
 
 
-class _Asked(NamedTuple):
-    """One call of a verb."""
-
-    verb: Verb
-    marks: Marks
-    call: Call
-    account: Thing | None
-    document: Json
-
-    @property
-    def lenient(self) -> Sequence[str]:
-        lenient: Sequence[str] = self.verb.options.get("lenient", ())
-        return lenient
-
-    @property
-    def states(self) -> Sequence[str] | None:
-        states: Sequence[str] | None = self.verb.options.get("in")
-        return states
-
-
-_VERBS: dict[str, Callable[[Service, _Asked, Outcome], None]] = {
+_VERBS: dict[str, Callable[[Service, Asked, Outcome], None]] = {
     "submit": Service._submit,
     "read": Service._read,
     "list": Service._list,
@@ -1048,35 +785,6 @@ _FIT: Mapping[str, Callable[[Service, Kind, Thing, Thing | None], bool]] = {
     "full": Service._has_room,
 }
 """Condition -> what a thing is refused with it for, where a submit of an account would use it."""
-
-
-def _first(marks: Marks, name: str) -> Any:
-    values = marks.get(name)
-    if values is not None:
-        for value in values:
-            if value is not None:
-                return value
-    return None
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _ids(marks: Marks, kind: str) -> list[str]:
-    """Return the ids a request gives, each once; null and the empty text are no id."""
-    given = [str(id) for id in marks.get(f"{kind}.id", ()) if id is not None and id != ""]
-    return given if len(given) < 2 else list(dict.fromkeys(given))
-
-
-def _given_list(marks: Marks, name: str) -> Sequence[str] | None:
-    """Return a list a request gives, whether marked as a whole or item by item."""
-    values = marks.get(name)
-    if values is None:
-        return None
-    if len(values) == 1 and isinstance(values[0], list):
-        return values[0]
-    return [str(value) for value in values if value is not None] or None
 
 
 def _filters(marks: Marks, kind: str) -> list[tuple[Callable[[Any], Any], set[str]]]:
@@ -1113,10 +821,6 @@ def _order(option: Any, sort: str | None, by: str | None = None) -> list[str]:
     return names
 
 
-def _may_see(thing: Owned, account: Thing | None) -> bool:
-    return thing.account is None or account is None or thing.account.id == account.id
-
-
 def _passed_over(lenient: Sequence[str], *, final: bool) -> bool:
     return "other-state" in lenient or (final and "final" in lenient)
 
@@ -1126,5 +830,5 @@ def _show_tasks(outcome: Outcome, tasks: Sequence[Task]) -> None:
     outcome.task = tasks[0] if len(tasks) == 1 else None
 
 
-def _escapes(path: str) -> bool:
-    return path.startswith("//") or "\\" in path or "\0" in path or ".." in path.split("/")
+def _show_file(outcome: Outcome, file: File, *, changed: bool) -> None:
+    outcome.file, outcome.files, outcome.changed = file, (file,), changed

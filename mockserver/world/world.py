@@ -128,5 +128,5 @@ class World:
         """Let go of who watches, and give the room back that others may need."""
         for service in self.services.values():
             service.runs.watches.close()
-            service.uploads.close()
+            service.files.shelf.close()
         self.journal.close()

@@ -230,7 +230,7 @@ def test_a_missing_result_is_listed_and_cannot_be_had() -> None:
     task = after(missing, 100)
 
     assert len(task.files) == 2
-    assert missing.service.file(key=task.files[0].key) is None
+    assert missing.service.files.find(key=task.files[0].key) is None
 
 
 # --- the line ---

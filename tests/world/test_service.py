@@ -150,8 +150,8 @@ def test_an_upload_gets_an_id_and_is_found_by_it(client: Client) -> None:
 
     assert fullmatch(r"sui-[a-z2-7]{16}\.png", file.id)
     assert (file.size, file.bytes, file.media) == (5, b"bytes", "image/png")
-    assert client.service.input(file.id) is file
-    assert client.service.input("cat.png") is file
+    assert client.service.files.input(file.id) is file
+    assert client.service.files.input("cat.png") is file
 
 
 def test_an_upload_of_a_taken_name_is_numbered_replaced_or_refused(client: Client) -> None:
@@ -172,7 +172,7 @@ def test_the_oldest_uploads_go_when_they_outgrow_their_bytes() -> None:
         for number in range(4)
     ]
 
-    assert [client.service.input(id) is not None for id in ids] == [False, False, True, True]
+    assert [client.service.files.input(id) is not None for id in ids] == [False, False, True, True]
 
 
 def test_a_promised_place_holds_a_file_once_it_was_filled_and_can_be_adopted() -> None:
@@ -182,7 +182,7 @@ def test_a_promised_place_holds_a_file_once_it_was_filled_and_can_be_adopted() -
 
     with pytest.raises(Refused, match="file-unknown"):
         client.do("adopt", of="file", marks=address)
-    client.service.put(place.key, b"bytes", "image/png")
+    client.service.files.put(place.key, b"bytes", "image/png")
 
     assert client.do("adopt", of="file", marks=address).file is place
     assert place.size == 5
@@ -212,7 +212,7 @@ def test_a_place_promised_again_keeps_what_lies_there_until_new_bytes_come() -> 
 def test_which_addresses_are_adopted_is_the_folders_to_say(taken: str, own: str, elsewhere: str) -> None:
     client = Client(replace(EVEN, locate=_key))
     place = client.do("presign", of="file", marks={"file.name": ["in.png"]}, root="input").file
-    client.service.put(place.key, b"bytes", "image/png")
+    client.service.files.put(place.key, b"bytes", "image/png")
 
     def adopted(address: str) -> str:
         try:

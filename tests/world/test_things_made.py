@@ -106,8 +106,8 @@ def test_results_of_a_deleted_task_can_be_kept() -> None:
     client.do("delete", marks={"task.id": ["kept"]}, files="keep")
     client.do("delete", marks={"task.id": ["dropped"]})
 
-    assert client.service.file(key=keys["kept"]) is not None
-    assert client.service.file(key=keys["dropped"]) is None
+    assert client.service.files.find(key=keys["kept"]) is not None
+    assert client.service.files.find(key=keys["dropped"]) is None
 
 
 def held(client: Client, *, limit: float | None) -> list[tuple[bool, float]]:

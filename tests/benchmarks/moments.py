@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from statistics import median
 
 from mockserver.provider.model import Provider
+from mockserver.server import calm_collector
 from mockserver.world.setup import Setup
 from tests.benchmarks.direct import Direct
 from tests.benchmarks.measuring import Result, cpu_time_of
@@ -20,6 +22,8 @@ DAY = 86_400.0
 def bench(*, short: bool = False) -> Iterator[Result]:
     """Measure goal 4."""
     tasks = 100 if short else 100_000
+    thresholds = gc.get_threshold()
+    calm_collector()  # as in the process of a server
     submits, jumps, ended = _day(tasks)
     took = submits + jumps
     yield Result("4", f"a day of {tasks} tasks through 8 slots, CPU", f"< {DAY_SECONDS:g} s",
@@ -29,6 +33,8 @@ def bench(*, short: bool = False) -> Iterator[Result]:
     middle = median(times) * 1e3
     yield Result("4", "a world made, used for one task, dropped", f"< {WORLD_MS:g} ms", f"{middle:.2f} ms",
                  middle < WORLD_MS, {"most_ms": times[-1] * 1e3})  # fmt: skip
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 def _day(tasks: int) -> tuple[float, float, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mockserver.provider.model import Json
@@ -100,25 +99,23 @@ class When(NamedTuple):
         return self.operations is not None or self.verbs is not None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TaskAction:
+class TaskAction(NamedTuple):
     outcome: str = "succeed"
     node: str | None = None
     at: float | None = None
     """Share of the node or run when it ends badly."""
     error: str | None = None
     message: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = {}
     lost: float | None = None
     slow: float | None = None
     lasts: float | None = None
-    nodes: Mapping[str, float] = field(default_factory=dict)
+    nodes: Mapping[str, float] = {}
     results: str | None = None
     progress: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QueueAction:
+class QueueAction(NamedTuple):
     ahead: int = 0
     slots: int | None = None
     reshuffle: bool = False
@@ -133,20 +130,18 @@ class Limit(NamedTuple):
     seconds: float = math.inf
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AnswerAction:
+class AnswerAction(NamedTuple):
     error: str | int | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = {}
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     body: Json = UNSET
     limit: Limit | None = None
     revoked: bool = False
     stale: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WireAction:
+class WireAction(NamedTuple):
     """None or false is: as it should be."""
 
     refuse: bool = False
@@ -163,8 +158,7 @@ class WireAction:
     large: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FeedAction:
+class FeedAction(NamedTuple):
     refuse: int | None = None
     close: tuple[int, int] | None = None
     """Code, and after how many messages."""
@@ -179,10 +173,9 @@ class FeedAction:
     end_twice: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PatchAction:
+class PatchAction(NamedTuple):
     merge: Json = UNSET
-    set: Mapping[str, Json] = field(default_factory=dict)
+    set: Mapping[str, Json] = {}
     remove: tuple[str, ...] = ()
     null_lists: bool = False
 
@@ -202,16 +195,15 @@ class Rule(NamedTuple):
     """Where it stands in its file."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """How the world starts; None and empty is: as the server is set."""
 
-    variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, str]] = {}
     seed: int | None = None
     start: int | None = None
     """Unix seconds."""
     slots: int | None = None
-    workflows: Mapping[str, Json] = field(default_factory=dict)
+    workflows: Mapping[str, Json] = {}
     accounts: tuple[Mapping[str, Any], ...] = ()
     rate: float | None = None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mockserver.provider.model import Json, Operation, Provider, Refusal
@@ -151,7 +151,7 @@ class Script:
                     acted.append(active.rule.id)
         if not acted:
             return outlook
-        return replace(outlook, cause=",".join([outlook.cause, *acted] if outlook.cause else acted))
+        return outlook._replace(cause=",".join([outlook.cause, *acted] if outlook.cause else acted))
 
     def for_feed(self, *, family: str, channel: str, at: float, request: Callable[[], Json]) -> FeedPlan | None:
         """Return what happens to a connection that is made now; None for nothing."""
@@ -345,10 +345,10 @@ def _shown(task: Task) -> Json:
 def _changed(outlook: Outlook, rule: Rule, task: Task, provider: Provider) -> Outlook:
     do = rule.do
     if isinstance(do, QueueAction):
-        return outlook if outlook.ahead else replace(outlook, ahead=do.ahead)
+        return outlook if outlook.ahead else outlook._replace(ahead=do.ahead)
     assert isinstance(do, TaskAction)
     changes = {name: value for name, value in _wanted(do, rule.id, task, provider) if _free(outlook, name)}
-    return replace(outlook, **changes) if changes else outlook
+    return outlook._replace(**changes) if changes else outlook
 
 
 def _free(outlook: Outlook, name: str) -> bool:
@@ -436,7 +436,7 @@ def _filled(action: FeedAction, more: Action) -> FeedAction:
     nothing = FeedAction()
     changes = {
         name: getattr(more, name)
-        for name in FeedAction.__slots__
+        for name in FeedAction._fields
         if getattr(action, name) == getattr(nothing, name) != getattr(more, name)
     }
-    return replace(action, **changes)
+    return action._replace(**changes)

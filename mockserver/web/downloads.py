@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +176,8 @@ def ranged(answer: Answer, headers: Mapping[str, str], file: File) -> Answer:
 
 def _moment(header: str | None) -> float | None:
     """Return the moment of an HTTP date; None where there is none, or it cannot be read."""
+    from email.utils import parsedate_to_datetime
+
     try:
         return None if header is None else parsedate_to_datetime(header).timestamp()
     except ValueError:

@@ -11,7 +11,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from mockserver.errors import MockServerError, Refused, UserError
@@ -414,8 +414,7 @@ class Emulator:
 
 def _over(said: Setting, base: Setting) -> Setting:
     """Return *base* with what is *said* instead."""
-    given = {one.name: getattr(said, one.name) for one in fields(said)}
-    return replace(base, **{name: value for name, value in given.items() if value not in (None, {}, ())})
+    return base._replace(**{name: value for name, value in said._asdict().items() if value not in (None, {}, ())})
 
 
 def keep(stage: Stage, exchange: Exchange) -> None:

@@ -11,7 +11,6 @@ import json
 import marshal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from mockserver.provider.model import Json, Refusal
@@ -49,8 +48,7 @@ class Plan(Protocol):
     def done(self, ended: int, step: int) -> float: ...
 
 
-@dataclass(frozen=True)
-class Fault:
+class Fault(NamedTuple):
     """A run's end by failure: at a node when it is *done* to some share, or at a share of the run."""
 
     condition: str
@@ -68,8 +66,7 @@ class Fault:
     """For the journal: the rule that wants it."""
 
 
-@dataclass(frozen=True)
-class Outlook:
+class Outlook(NamedTuple):
     """What is decided about a task when it is submitted. The default is a task that goes well."""
 
     fault: Fault | None = None

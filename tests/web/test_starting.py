@@ -48,6 +48,7 @@ def imported_by(schemas: Path) -> set[str]:
     """Return which of the heavy modules a process has imported once its application stands."""
     code = (
         "import sys, pathlib\n"
+        "import mockserver.cli, mockserver.server\n"
         "from mockserver.settings import Settings\n"
         "from mockserver.web.app import create_app\n"
         f"create_app(Settings(schemas_dir=pathlib.Path({str(schemas)!r})))\n"

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from mockserver import data, settings
-from mockserver.errors import UserError
+from mockserver.errors import UserError, nearest
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -76,7 +76,7 @@ _OPTIONS = (
     click.option(
         "--results",
         "results_dir",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=FOLDER,
         metavar="DIR",
         help="Your own files, shown in place of drawn results of their kind.",
     ),
@@ -147,7 +147,8 @@ def defaults(command: click.Command, table: Mapping[str, Any], folder: Path) -> 
     for word, value in table.items():
         option = known.get(word)
         if option is None or option.name is None:
-            raise UserError(f"[{TABLE}] has {word!r}, which is no option; known: {', '.join(sorted(known))}")
+            hint = f"{nearest(word, known)}; known: {', '.join(sorted(known))}"
+            raise UserError(f"[{TABLE}] has {word!r}, which is no option{hint}")
         if isinstance(value, list) is not (option.multiple or option.nargs == -1) or isinstance(value, dict):
             kind = "a list" if option.multiple or option.nargs == -1 else "a single value"
             raise UserError(f"[{TABLE}] has {word} = {value!r}; {kind} is needed")

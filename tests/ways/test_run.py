@@ -101,7 +101,7 @@ def test_a_word_that_is_no_option_is_told(tmp_path: Path) -> None:
     done = run(sys.executable, "-c", TELL, cwd=tmp_path, options=())
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: [tool.mockserver] has 'speed', which is no option; known: ")
+    assert done.stderr.startswith("error: [tool.mockserver] has 'speed', which is no option; near: seed; known: ")
 
 
 def test_real_host_names_are_answered_through_the_proxy() -> None:

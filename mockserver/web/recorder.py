@@ -31,6 +31,9 @@ KEPT_FRAMES = 4 * 1024 * 1024
 KEPT_PROBLEMS = 1024 * 1024
 """Bytes of problems, the newest."""
 REDACTED = "***"
+USUAL_HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key")
+USUAL_QUERIES = ("api_key", "apikey", "access_token")
+"""Where clients put keys, whether the provider takes them there or not."""
 OVERHEAD = 1000
 FRAME_OVERHEAD = 150
 
@@ -139,9 +142,9 @@ class Secrets:
         self._documents = documents
 
     @functools.cached_property
-    def _names(self) -> tuple[frozenset[str], frozenset[str], re.Pattern[bytes] | None]:
-        """Headers, query parameters, and a pattern of members of bodies."""
-        headers, queries, members = {"authorization", "cookie", "set-cookie"}, set[str](), set[str]()
+    def _names(self) -> tuple[frozenset[str], frozenset[str], tuple[re.Pattern[bytes], ...]]:
+        """Headers, query parameters, and patterns of what bodies hold: members, and parameters of addresses."""
+        headers, queries, members = {*USUAL_HEADERS}, {*USUAL_QUERIES}, set[str]()
         for files in self._documents:
             for scheme in files["openapi.json"].get("components", {}).get("securitySchemes", {}).values():
                 if scheme.get("type") == "apiKey":
@@ -153,8 +156,12 @@ class Secrets:
             for channel in files.get("asyncapi.json", {}).get("channels", {}).values():
                 query = channel.get("bindings", {}).get("ws", {}).get("query", {})
                 queries |= {name.lower() for name in query.get("properties", {}) if name.lower() != "clientid"}
-        pattern = rb'("(?:' + "|".join(map(re.escape, sorted(members))).encode() + rb')"\s*:\s*")[^"]*"'
-        return frozenset(headers), frozenset(queries), re.compile(pattern) if members else None
+        named = "|".join(map(re.escape, sorted(queries))).encode()
+        patterns = [re.compile(rb"((?:[?&;]|\\u0026)(?:" + named + rb')=)[^&"\\<>\s]+', re.IGNORECASE)]
+        if members:
+            named = "|".join(map(re.escape, sorted(members))).encode()
+            patterns.append(re.compile(rb'("(?:' + named + rb')"\s*:\s*")[^"]*'))
+        return frozenset(headers), frozenset(queries), tuple(patterns)
 
     @property
     def headers(self) -> frozenset[str]:
@@ -194,8 +201,9 @@ class Secrets:
         )
 
     def _body(self, body: bytes) -> bytes:
-        members = self._names[2]
-        return body if members is None else members.sub(rb"\g<1>" + REDACTED.encode() + b'"', body)
+        for pattern in self._names[2]:
+            body = pattern.sub(rb"\g<1>" + REDACTED.encode(), body)
+        return body
 
 
 def as_json(exchange: Exchange) -> dict[str, Any]:

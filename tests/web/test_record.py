@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from mockserver import data
@@ -17,7 +18,7 @@ from mockserver.provider import load
 from mockserver.storage.signing import SCHEMES
 from mockserver.web.credentials import scheme_of
 from mockserver.web.recorder import KEPT_BYTES, KEPT_FRAMES, Frames, Recorder, Secrets
-from tests.web.api import KEY, Api
+from tests.web.api import API, KEY, Api
 from tests.web.test_scenarios import wait_for
 
 PROVIDERS = [*data.providers(data.schemas()).values(), *sorted((data.schemas() / "_stores").iterdir())]
@@ -87,6 +88,21 @@ def test_whatever_authenticates_is_redacted(folder: Path) -> None:
     shown = Secrets([provider.documents]).redacted(sent)
 
     assert "hush" not in repr(shown)
+
+
+def test_links_in_answers_are_shown_without_what_opens_them(api: Api) -> None:
+    task = api.submit()["prompt_id"]
+    api.clock(jump=600)
+    link = api.info(task)["final_files"][0]
+    signature = link.partition("Signature=")[2]
+    httpx.get(link)
+    httpx.get(f"{api.url}{API}/prompt", params={"api_key": "sk-in-the-wrong-place"})
+
+    told = api.http.get("/_mock/exchanges").text + api.http.get("/_mock/exchanges?format=har").text
+
+    assert link.partition("?")[0].rpartition("/")[2] in told
+    assert signature not in told
+    assert "sk-in-the-wrong-place" not in told
 
 
 # --- bounds ---

@@ -261,7 +261,13 @@ class _ByPort:
         await self._app(scope, receive, send)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    # A handshake that the provider refuses is answered in full; uvicorn takes every such answer for a slip.
+    return record.msg != "ASGI callable returned without completing handshake."
+
+
 def _config(app: ASGIApp) -> uvicorn.Config:
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     return uvicorn.Config(
         app,
         ws="websockets-sansio",

@@ -247,9 +247,9 @@ def _reach(document: Any, keys: tuple[str, ...], file: str, where: str) -> None:
         pointer += f"/{escape(key)}"
         if not isinstance(place, Mapping) or key not in place:
             if isinstance(place, Mapping) and pointer.endswith(
-                (f"/properties/{escape(key)}", f"/headers/{escape(key)}")
+                tuple(f"/{name}/{escape(key)}" for name in ("properties", "headers", "responses"))
             ):
-                return  # a member or a header more
+                return  # a member, a header, an answer more
             hint = nearest(key, place) if isinstance(place, Mapping) else ""
             raise SchemaFolderError("variants.json", where, f"changes {pointer} of {file}, where nothing stands{hint}")
         place = place[key]

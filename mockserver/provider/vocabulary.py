@@ -196,7 +196,7 @@ COLLECTIONS = {
 VERBS = {
     "submit": {"check", "again", "wait", "lenient", "numbers"},
     "read": {"of", "in", "lenient"},
-    "list": {"of", "in", "order", "from", "lenient", "root", "folders", "results"},
+    "list": {"of", "in", "order", "from", "lenient", "root", "folders", "results", "named"},
     "cancel": {"of", "in", "unnamed", "lenient"},
     "delete": {"of", "in", "unnamed", "lenient", "files", "root"},
     "create": {"of", "again"},

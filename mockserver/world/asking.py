@@ -44,10 +44,10 @@ def text_of(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def ids_of(marks: Marks, kind: str) -> list[str]:
-    """Return the ids a request gives, each once; null and the empty text are no id."""
+def ids_of(marks: Marks, kind: str, *, each: bool = False) -> list[str]:
+    """Return the ids a request gives, each once or *each* as often; null and the empty text are no id."""
     given = [str(id) for id in marks.get(f"{kind}.id", ()) if id is not None and id != ""]
-    return given if len(given) < 2 else list(dict.fromkeys(given))
+    return given if each or len(given) < 2 else list(dict.fromkeys(given))
 
 
 def given_list(marks: Marks, name: str) -> Sequence[str] | None:

@@ -691,6 +691,8 @@ class Runs:
         if kind is None or kind.initial is None:
             return "kept"
         state, at = kind.initial, file.created
+        if file.root in kind.options.get("lasting", ()):
+            return state
         while True:
             step = next(iter(kind.states[state].after.items()), None)
             if step is None:

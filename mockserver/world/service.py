@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf
 from typing import Any
 
 from mockserver.errors import Refused
@@ -507,7 +508,11 @@ class Service:
         states, marked = asked.states, set(asked.marks.get("task.state", ()))
         filters = _filters(asked.marks, "task")
         if "task.id" in asked.marks:
-            seen: list[Seen] = [self._see(id, asked.account) for id in ids_of(asked.marks, "task")]
+            named = asked.verb.options.get("named")
+            ids = ids_of(asked.marks, "task", each=named == "each")
+            seen: list[Seen] = [self._see(id, asked.account) for id in ids]
+            if named == "oldest-first":
+                seen.sort(key=lambda one: one.number if isinstance(one, Task) else inf)
             if states is None and not marked and not filters:
                 return seen
         else:

@@ -47,6 +47,33 @@ def empty_ids(api: Api) -> Any:
     return ask(api, [])["code"]
 
 
+def many_ids(api: Api) -> Any:
+    return ask(api, [UNKNOWN] * 101)["code"]
+
+
+def asked_twice(api: Api) -> Any:
+    names = {api.submit()["prompt_id"]: name for name in ("first", "second")}
+    first, second = names
+    found = ask(api, [second, UNKNOWN, first, second])["data"]["comfy_task_info"]
+    return [names[info["comfy_task_id"]] for info in found]
+
+
+def rejected(api: Api) -> Any:
+    bad: dict[str, Any] = {"prompt": {"workflow_id": "wf-none", "prompt": {}}, "get_task_info": {}, "cancel": {}}
+    answers = [api.post(name, body) for name, body in bad.items()]
+    answers.append(api.post("upload/image", {}))
+    assert all(answer.json()["code"] for answer in answers)
+    return [answer.status_code for answer in answers]
+
+
+def old_upload(api: Api) -> Any:
+    image = api.upload()
+    api.clock(jump=3 * 86400 + 1)
+    task = api.submit("image-to-image", n10={"image": image})["prompt_id"]
+    api.clock(jump=300)
+    return api.info(task)["status"]
+
+
 def periods(api: Api) -> Any:
     task = finished(api)["comfy_task_id"]
     return [ask(api, [task], url_expire_period=period)["code"] for period in (0, 600, 10**6)]
@@ -221,6 +248,12 @@ SEEN: dict[str, tuple[Look, dict[str, Any], dict[str, Any]]] = {
     "unknown-ids": (unknown_id, {}, {"left-out": [], "status-5": [5], "refused": 10002}),
     "foreign-tasks": (foreign_task, {}, {"status-5": [5], "left-out": [], "refused": 10003}),
     "empty-id-list": (empty_ids, {}, {"empty-answer": 0, "refused": 10001}),
+    "long-id-list": (many_ids, {}, {"any-number": 0, "hundred": 10001}),
+    "named-tasks": (
+        asked_twice,
+        {},
+        {"once": ["second", "first"], "each": ["second", "first", "second"], "oldest-first": ["first", "second"]},
+    ),
     "expire-period": (
         periods,
         {},
@@ -229,6 +262,7 @@ SEEN: dict[str, tuple[Look, dict[str, Any], dict[str, Any]]] = {
     "post-process": (bad_command, {}, {"passed-through": 0, "checked": 10001}),
     "key-format": (key_without_prefix, {}, {"sk-prefix": 401, "any": 200}),
     "auth-failure": (no_key, {}, {"http-401": (401, False), "http-200": (200, False)}),
+    "refusal-status": (rejected, {}, {"http-200": [200] * 4, "http-400": [400] * 4}),
     "rate-limit": (too_often, {}, {"http-429": (429, True), "http-200": (200, False)}),
     "wrong-method": (get_of_post, {}, {"http-405": 405, "http-404": 404}),
     "trailing-slash": (slash, {}, {"same": 200, "unknown": 404}),
@@ -237,6 +271,7 @@ SEEN: dict[str, tuple[Look, dict[str, Any], dict[str, Any]]] = {
     "full-workflow": (whole_workflow, {}, {"accepted": 0, "refused": 10001}),
     "override-values": (steps_below_the_least, {}, {"ignored": 3, "refused": 10001, "task-fails": 4}),
     "upload-kinds": (no_image, {}, {"images-only": 10001, "anything": 0}),
+    "uploads-kept": (old_upload, {}, {"three-days": 4, "for-ever": 3}),
     "waiting-line": (
         two_lines,
         {"slots": 1},

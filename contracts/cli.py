@@ -6,12 +6,13 @@ Exit codes: 0 all is well, 1 there are findings, 2 it could not be judged, 130 C
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 import httpx
@@ -116,25 +117,42 @@ def check_command(
 @click.option("--url", required=True, metavar="URL", help="Where the provider's server is.")
 @click.option("--max-tasks", type=click.IntRange(0), default=5, show_default=True, help="Submits in all.")
 @click.option("--walks", type=click.IntRange(0), default=20, show_default=True, help="Random walks along the links.")
+@click.option("--submit", "submits", multiple=True, type=_FILE, metavar="FILE",
+              help="Body of a submit that the server takes, JSON; the documented ones otherwise.")  # fmt: skip
 @click.option("--real", is_flag=True, help="The target is not on this machine, and that is meant.")
 @click.option("--schemas", type=_FOLDER, metavar="DIR", help="Provider folders to use instead of the built-in.")
-def verify_command(provider: str, url: str, max_tasks: int, walks: int, real: bool, schemas: Path | None) -> int:
+@click.option(
+    "--variant", "variants", multiple=True, metavar="PROVIDER.NAME=VALUE", help="Reading of an open question."
+)
+def verify_command(
+    provider: str,
+    url: str,
+    max_tasks: int,
+    walks: int,
+    submits: tuple[Path, ...],
+    real: bool,
+    schemas: Path | None,
+    variants: tuple[str, ...],
+) -> int:
     """Verify a server of PROVIDER, ours or the real one. The key is taken from CONTRACTS_KEY."""
     from contracts import verify
 
     verify.allowed(url, real=real)
-    promise = promises(schemas, only=(provider,))[0]
+    promise = promises(schemas, only=(provider,), variants=_readings(variants))[0]
+    key = os.environ.get(verify.KEY) or verify.likely_key(promise)
     with httpx.Client(base_url=url.rstrip("/"), timeout=30) as client:
-        key = os.environ.get(verify.KEY, "sk-contracts0000")
         try:
-            result = verify.verify(
-                promise, client, key=key, max_tasks=max_tasks, walks=walks, wait=verify.clock_of(client)
-            )
+            target = verify.Target(promise, client, key=key, clock=verify.clock_of(client))
+            bodies = [_json(path) for path in submits]
+            result = verify.verify(target, max_tasks=max_tasks, walks=walks, real=real, submits=bodies)
         except httpx.HTTPError as error:
             raise UserError(f"{url} does not answer: {str(error) or type(error).__name__}") from None
     if result.shortest:
         click.echo(verify.report(result, url, promise), nl=False)
-    click.echo(f"sent {result.sent} calls, {result.submitted} tasks; {len(result.verdict.findings)} findings")
+    click.echo(
+        f"sent {result.sent} calls in {result.walks} walks, {result.submitted} tasks; "
+        f"{len(result.verdict.findings)} findings"
+    )
     return 1 if result.shortest else 0
 
 
@@ -166,6 +184,13 @@ def explain(rule: str | None) -> None:
         return
     for one in rules.RULES.values():
         click.echo(f"{one.id:28} {one.severity:8} {one.says}")
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON: {error}") from None
 
 
 def _readings(texts: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from contracts.catalogue import choices, declared, options
 from contracts.model import Breach
 from mockserver import data
 from mockserver.provider.documents import escape
@@ -46,29 +47,29 @@ def _misfits(overrides: Mapping[str, Any], graph: Mapping[str, Any]) -> Iterator
             continue
         for name, value in _inputs(override).items():
             here = f"{at}/inputs/{escape(name)}"
-            declared = _declared(node["class_type"]).get(name)
-            if name not in node["inputs"] and declared is None:
+            spec = declared(node["class_type"]).get(name)
+            if name not in node["inputs"] and spec is None:
                 text = f"{node['class_type']} (node {id}) has no input {name!r}"
                 yield Breach("override-known", "error", text, here)
-            elif declared is not None and (problem := _out_of_range(value, declared)) is not None:
+            elif spec is not None and (problem := _out_of_range(value, spec)) is not None:
                 yield Breach("override-in-range", "error", f"{name} of node {id} {problem}", here)
 
 
-def _out_of_range(value: Any, declared: list[Any]) -> str | None:
-    kind, options = declared[0], declared[1] if len(declared) > 1 and isinstance(declared[1], dict) else {}
+def _out_of_range(value: Any, spec: list[Any]) -> str | None:
+    kind, told = spec[0], options(spec)
     if kind in ("INT", "FLOAT"):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return f"is {value!r}, not a number"
-        if "min" in options and value < options["min"]:
-            return f"is {value!r}, under the least of {options['min']}"
-        if "max" in options and value > options["max"]:
-            return f"is {value!r}, over the most of {options['max']}"
+        if "min" in told and value < told["min"]:
+            return f"is {value!r}, under the least of {told['min']}"
+        if "max" in told and value > told["max"]:
+            return f"is {value!r}, over the most of {told['max']}"
     if kind == "BOOLEAN" and not isinstance(value, bool):
         return f"is {value!r}, not true or false"
     # Lists of files differ from host to host; lists of words do not.
-    choices = kind if isinstance(kind, list) else options.get("options") if kind == "COMBO" else None
-    words = [one for one in choices or () if isinstance(one, str) and "." not in one]
-    if words and len(words) == len(choices or ()) and "." not in str(value) and value not in words:
+    listed = choices(spec) or []
+    words = [one for one in listed if isinstance(one, str) and "." not in one]
+    if words and len(words) == len(listed) and "." not in str(value) and value not in words:
         return f"is {value!r}, none of its {len(words)} choices"
     return None
 
@@ -91,15 +92,3 @@ def _graph(workflow: str) -> Mapping[str, Any] | None:
             known = isinstance(graph, dict) and all("class_type" in node for node in graph.values())
             return graph if known else None
     return None
-
-
-@cache
-def _declared(class_type: str) -> Mapping[str, Any]:
-    inputs = _catalogue().get(class_type, {}).get("input", {})
-    return {**inputs.get("optional", {}), **inputs.get("required", {})}
-
-
-@cache
-def _catalogue() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = orjson.loads((data.schemas() / "_nodes" / "object_info.json").read_bytes())
-    return found

@@ -19,8 +19,8 @@ from mockserver.settings import Settings
 from mockserver.web import calls, feeds
 from mockserver.web.bodies import Disconnected
 from mockserver.web.calls import Done
-from mockserver.web.control import control
 from mockserver.web.emulator import WORLD, Emulator, Place, keep
+from mockserver.web.guard import Guard
 from mockserver.web.head import Head
 from mockserver.web.wire import respond
 
@@ -50,7 +50,7 @@ class Application:
 
     def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
-        self._control = control(emulator)
+        self._control = Guard(emulator)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

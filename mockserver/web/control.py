@@ -1,12 +1,10 @@
 """The control API at `/_mock/`: the clock, the tasks, what happened, what crossed the wire, what looks wrong.
 
-For tests and people on this machine: it refuses cross-site browser requests and foreign `Host` headers.
+For tests and people on this machine; `guard.py` is its door.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import re
 import time
 from collections.abc import Callable
@@ -18,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from mockserver.errors import UserError
 from mockserver.scenario import Script, library, parse
@@ -26,6 +24,7 @@ from mockserver.scenario import fail as make_fail
 from mockserver.web import har, verifying
 from mockserver.web.dashboard.routes import dashboard
 from mockserver.web.emulator import MAIN, WORLD, Emulator, Stage
+from mockserver.web.guard import READY, json_answer, ready
 from mockserver.web.recorder import as_json
 from mockserver.web.ways import ways
 from mockserver.web.wire import waited_for
@@ -35,14 +34,13 @@ from mockserver.world.task import Task
 MAX_BODY = 1024 * 1024
 LATEST = 32_503_680_000
 """Unix seconds up to which dates can be written in every form: the year 3000."""
-LOCAL = ("localhost", "testserver")
 
 
 def control(emulator: Emulator) -> ASGIApp:
     """Return the application that serves `/_mock`."""
     api = _Control(emulator)
     routes = [
-        Route("/_mock/ready", api.ready),
+        Route(READY, api.ready),
         Route("/_mock/clock", api.show_clock, methods=["GET"]),
         Route("/_mock/clock", api.turn_clock, methods=["POST"]),
         Route("/_mock/reset", api.reset, methods=["POST"]),
@@ -63,7 +61,7 @@ def control(emulator: Emulator) -> ASGIApp:
         *ways(emulator, api.stage),
     ]
     # Every route about a world stands below each world too.
-    shared = ("/_mock/ready", "/_mock/openapi.json")
+    shared = (READY, "/_mock/openapi.json")
     routes += [
         Route(
             route.path.replace("/_mock", "/_mock/worlds/{world}", 1), route.endpoint, methods=list(route.methods or ())
@@ -76,39 +74,10 @@ def control(emulator: Emulator) -> ASGIApp:
         Route("/_mock/worlds", api.open_world, methods=["POST"]),
         Route("/_mock/worlds/{world}", api.close_world, methods=["DELETE"]),
     ]
-    app = Starlette(
+    return Starlette(
         routes=[*routes, *dashboard(emulator, MAIN, WORLD)],
         exception_handlers={404: _missing, 405: _missing, UserError: _refuse_user},
     )
-    return _Guard(app, emulator)
-
-
-class _Guard:
-    """Lets in only callers who came by a local name, and no page of another site."""
-
-    def __init__(self, app: ASGIApp, emulator: Emulator) -> None:
-        self._app = app
-        self._allowed = {*LOCAL, *(name.lower() for name in emulator.settings.allow_hosts)}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        problem = self._problem(headers)
-        if problem is None:
-            await self._app(scope, receive, send)
-        else:
-            await _json({"error": problem}, 403)(scope, receive, send)
-
-    def _problem(self, headers: dict[str, str]) -> str | None:
-        host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname or ""
-        if name not in self._allowed and not _is_loopback(name):
-            return f"the control API is not for the host name {name!r}; allow it with --allow-host {name}"
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            return "the control API refuses pages of other sites"
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            return f"the control API refuses pages of other sites; this one comes from {origin!r}"
-        return None
 
 
 class _Control:
@@ -125,11 +94,11 @@ class _Control:
 
     async def ready(self, request: Request) -> Response:
         """Whether the emulator answers, and what it serves."""
-        return _json({"ready": True, "providers": list(self.emulator.offer.served)})
+        return ready(self.emulator)
 
     async def show_clock(self, request: Request) -> Response:
         """The world's moment, its rate, and the moment of the next event."""
-        return _json(_clock(self.stage(request)))
+        return json_answer(_clock(self.stage(request)))
 
     async def turn_clock(self, request: Request) -> Response:
         """Turn the clock: `{"rate": 0}`, `{"jump": 30}` (seconds), `{"next": true}` (event), `{"pause": true}`.
@@ -142,7 +111,7 @@ class _Control:
         if "until" in wanted:
             reached = _until(stage, wanted)
             stage.pacer.stir()
-            return _json({**_clock(stage), "reached": reached})
+            return json_answer({**_clock(stage), "reached": reached})
         turns: dict[str, Callable[[Any], object]] = {
             "rate": lambda rate: stage.world.set_rate(_number(rate, "rate"), time.monotonic()),
             "jump": lambda seconds: stage.world.jump(_seconds(stage, seconds, "jump"), time.monotonic()),
@@ -155,12 +124,12 @@ class _Control:
         for name, value in wanted.items():
             turns[name](value)
         stage.pacer.stir()
-        return _json(_clock(stage))
+        return json_answer(_clock(stage))
 
     async def reset(self, request: Request) -> Response:
         """Begin the world again: clock at its start, no tasks, nothing recorded."""
         self.stage(request).reset()
-        return _json(_clock(self.stage(request)))
+        return json_answer(_clock(self.stage(request)))
 
     async def tasks(self, request: Request) -> Response:
         """Every task the world remembers, oldest first."""
@@ -170,7 +139,7 @@ class _Control:
             for name, service in stage.world.services.items()
             for task in service.runs.tasks
         ]
-        return _json({"tasks": found})
+        return json_answer({"tasks": found})
 
     async def journal(self, request: Request) -> Response:
         """What happened after `since`, in order, as NDJSON; with `task` and `name` only what is of these."""
@@ -206,7 +175,7 @@ class _Control:
         only what came after that exchange counts.
         """
         stage = self.stage(request)
-        return _json(verifying.shown(verifying.question(stage, await _body(request))()))
+        return json_answer(verifying.shown(verifying.question(stage, await _body(request))()))
 
     async def wait(self, request: Request) -> Response:
         """Wait until what `verify` takes holds, at most `limit` seconds of the world's clock, which is not turned."""
@@ -217,19 +186,19 @@ class _Control:
         if not verdict.holds:
             await waited_for(stage, lambda: answer().holds, limit=limit, what="/_mock/wait", receive=request.receive)
             verdict = answer()
-        return _json({**verifying.shown(verdict), "now": stage.world.now})
+        return json_answer({**verifying.shown(verdict), "now": stage.world.now})
 
     async def problems(self, request: Request) -> Response:
         """What a person should look at: near misses, refusals, answers of our own that break their schema."""
-        return _json({"problems": list(self.stage(request).recorder.problems)})
+        return json_answer({"problems": list(self.stage(request).recorder.problems)})
 
     async def held(self, request: Request) -> Response:
         """Answers that wait for the clock: what, since when, and until which moment, if that is known."""
-        return _json({"held": list(self.stage(request).held.values())})
+        return json_answer({"held": list(self.stage(request).held.values())})
 
     async def scenarios(self, request: Request) -> Response:
         """The scenarios in force, with how often each rule matched and acted; and those of the library."""
-        return _json(
+        return json_answer(
             {
                 "in_force": {name: _hits(script) for name, script in self.stage(request).scripts.named.items()},
                 "library": {name: library.line(library.find(name)) for name in library.files()},
@@ -244,14 +213,14 @@ class _Control:
         stage, name = self.stage(request), request.path_params["name"]
         raw = await _raw(request)
         scenario = parse(raw, name) if raw.strip() else stage.scripts.find(name)
-        return _json({name: _hits(stage.scripts.put(scenario))})
+        return json_answer({name: _hits(stage.scripts.put(scenario))})
 
     async def drop_scenario(self, request: Request) -> Response:
         """Take a scenario out of force; its last counts are answered."""
         stage, name = self.stage(request), request.path_params["name"]
         hits = _hits(stage.scripts.named[name]) if name in stage.scripts.named else {}
         stage.scripts.drop(name)
-        return _json({name: hits})
+        return json_answer({name: hits})
 
     async def fail(self, request: Request) -> Response:
         """Let the next call or task that it fits meet an error of the catalogue: `{"error": NAME, "times": 1}`."""
@@ -260,12 +229,12 @@ class _Control:
         if not isinstance(error, str) or not (times is None or (type(times) is int and times > 0)):
             raise UserError(f'fail takes {{"error": NAME, "times": 1}}, times null for ever; got {wanted!r}')
         scenario = make_fail(error, times=times)
-        return _json({scenario.name: _hits(stage.scripts.put(scenario))})
+        return json_answer({scenario.name: _hits(stage.scripts.put(scenario))})
 
     async def worlds(self, request: Request) -> Response:
         """The worlds there are, by id, each with the addresses of its providers."""
         self.emulator.drop_idle()
-        return _json({"worlds": [self._world(request, stage) for stage in self.emulator.stages.values()]})
+        return json_answer({"worlds": [self._world(request, stage) for stage in self.emulator.stages.values()]})
 
     async def open_world(self, request: Request) -> Response:
         """Make a world of its own: `{"id", "scenario", "port"}` and all words of a scenario's setting, all optional.
@@ -282,7 +251,7 @@ class _Control:
             except UserError:
                 self.emulator.close(stage.world.id)
                 raise
-        return _json(self._world(request, stage), 201)
+        return json_answer(self._world(request, stage), 201)
 
     async def close_world(self, request: Request) -> Response:
         """Drop a world with all that is in it."""
@@ -291,7 +260,7 @@ class _Control:
         if id == MAIN:
             raise UserError(f"the world {MAIN!r} is always there; begin it again with POST /_mock/reset")
         self.emulator.close(id)
-        return _json({"closed": id})
+        return json_answer({"closed": id})
 
     def _world(self, request: Request, stage: Stage) -> dict[str, Any]:
         id, host = stage.world.id, request.headers.get("host", "")
@@ -306,7 +275,7 @@ class _Control:
     async def workflows(self, request: Request) -> Response:
         """The ids of the hosted workflows."""
         hosting = self.stage(request).offer.hosting
-        return _json({"workflows": sorted({*hosting.samples, *hosting.own})})
+        return json_answer({"workflows": sorted({*hosting.samples, *hosting.own})})
 
     async def workflow(self, request: Request) -> Response:
         """What a call may set in a hosted workflow: by node and input its type, default, range and choices."""
@@ -314,13 +283,13 @@ class _Control:
         found = hosting.own.get(id) or hosting.samples.get(id)
         if found is None:
             raise UserError(f"no hosted workflow {id!r}; known: {', '.join(sorted({*hosting.samples, *hosting.own}))}")
-        return _json(ranges(found))
+        return json_answer(ranges(found))
 
     async def openapi(self, request: Request) -> Response:
         """This API, described by itself."""
         from mockserver.web.description import describe
 
-        return _json(describe(request.app.routes))
+        return json_answer(describe(request.app.routes))
 
 
 def _clock(stage: Stage) -> dict[str, Any]:
@@ -430,27 +399,11 @@ def _since(request: Request) -> int:
     return int(given)
 
 
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    try:
-        body = orjson.dumps(content, default=repr)
-    except TypeError:  # what a client sent may hold integers beyond 64 bits
-        body = json.dumps(content, default=repr).encode()
-    # A line of its own where a person asks with curl.
-    return Response(body + b"\n", status, media_type="application/json")
-
-
 async def _missing(request: Request, error: Exception) -> Response:
     known = sorted({route.path for route in request.app.routes})
     status = getattr(error, "status_code", 404)
-    return _json({"error": f"no {request.method} {request.url.path} here; known: {', '.join(known)}"}, status)
+    return json_answer({"error": f"no {request.method} {request.url.path} here; known: {', '.join(known)}"}, status)
 
 
 async def _refuse_user(request: Request, error: Exception) -> Response:
-    return _json({"error": str(error)}, 410 if isinstance(error, verifying.Evicted) else 400)
+    return json_answer({"error": str(error)}, 410 if isinstance(error, verifying.Evicted) else 400)

@@ -221,6 +221,14 @@ def test_every_provider_has_its_page() -> None:
     assert {page.stem for page in (ROOT / "docs" / "providers").glob("[!R]*.md")} == names
 
 
+def test_the_pages_of_the_providers_are_made_from_the_folders_as_they_are() -> None:
+    command = [sys.executable, "docs/pages.py", "--check"]
+
+    told = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
 @pytest.mark.parametrize(
     "file",
     [

@@ -23,7 +23,7 @@ MAX_CHANGED = 2000
 """Tasks a later look tells of; the rest comes with the next."""
 MAX_MOVING = 400
 """Running tasks whose progress a look tells of."""
-MAX_EXCHANGES = 60
+MAX_EXCHANGES = 30
 MAX_OPEN = 40
 """Open push connections that are listed, the newest."""
 FIRST_EXCHANGES = 300

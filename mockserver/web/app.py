@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from functools import lru_cache
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -22,7 +21,7 @@ from mockserver.web.calls import Done
 from mockserver.web.emulator import WORLD, Emulator, Place, keep
 from mockserver.web.guard import Guard
 from mockserver.web.head import Head
-from mockserver.web.wire import respond
+from mockserver.web.wire import encoded, respond
 
 log = logging.getLogger("mockserver")
 
@@ -137,15 +136,10 @@ class Application:
         await feeds.follow(place, place.route.channel, head, receive, send)
 
 
-@lru_cache(maxsize=2048)
-def _encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
-    return header[0].encode("latin-1"), header[1].encode("latin-1", "replace")
-
-
 async def _respond(
     send: Send, status: int, headers: list[tuple[str, str]], body: bytes, *, length: int | None = None
 ) -> None:
-    raw = list(map(_encoded, headers))
+    raw = list(map(encoded, headers))
     if status not in (204, 304):
         raw.append((b"content-length", str(len(body) if length is None else length).encode()))
     await send({"type": "http.response.start", "status": status, "headers": raw})

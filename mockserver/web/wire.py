@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive, Send
@@ -29,6 +31,8 @@ PATIENCE = 1.0
 """Real seconds after which the log says that an answer is held, and until when."""
 GOODBYE = 5.0
 """Real seconds that bytes under way get before a connection is closed."""
+
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 async def come(stage: Stage, due: asyncio.Future[Any], *, what: str, until: float | None, receive: Receive) -> None:
@@ -106,6 +110,12 @@ async def waited_for(stage: Stage, holds: Callable[[], bool], *, limit: float, w
         event.cancel()
 
 
+@lru_cache(maxsize=2048)
+def encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    """Return a header as it goes out: in UTF-8, as most servers write file names, and without what breaks a line."""
+    return header[0].encode("latin-1"), _UNSENDABLE.sub("?", header[1]).encode("utf-8", "replace")
+
+
 async def respond(
     stage: Stage, send: Send, receive: Receive, wire: Wire, *, status: int, headers: list[tuple[str, str]], body: bytes,
     length: int, what: str,
@@ -125,7 +135,7 @@ async def respond(
         return
     if wire.content_type is not None:
         headers = [pair for pair in headers if pair[0] != "content-type"] + [("content-type", wire.content_type)]
-    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+    raw = list(map(encoded, headers))
     promised = max(0, length + wire.wrong_length)
     if status not in (204, 304):
         raw.append((b"content-length", str(promised).encode()))

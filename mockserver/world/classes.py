@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 Place = tuple[str, str]
 """A literal of a graph: node id and input name."""
@@ -130,7 +130,7 @@ LINKED = frozenset({"IMAGE", "MASK", "LATENT", "MODEL", "CLIP", "VAE", "CONDITIO
 PUSHING = frozenset({"SaveImageWebsocket"})
 
 # `format` of SaveAudioAdvanced and SaveImageAdvanced.
-FORMATS: Mapping[tuple[str, Any], Writes] = {
+FORMATS: Mapping[tuple[str, str], Writes] = {
     ("SaveAudioAdvanced", "mp3"): _MP3,
     ("SaveAudioAdvanced", "opus"): _OPUS,
     ("SaveImageAdvanced", "exr"): Writes("image", "images", "image/x-exr", "exr"),

@@ -392,7 +392,7 @@ class _Planner:
         name = self.classes[each]
         writes = OUTPUTS.get(name, (PNG,))
         if ("format" in self.inputs[each]) and name in ("SaveAudioAdvanced", "SaveImageAdvanced"):
-            chosen = FORMATS.get((name, self._value(each, "format")))
+            chosen = FORMATS.get((name, str(self._value(each, "format"))))
             writes = (chosen,) if chosen is not None else writes
         if not writes:
             return ()

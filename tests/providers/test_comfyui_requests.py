@@ -218,3 +218,11 @@ def test_flags_after_another_message_are_ignored(server: Server) -> None:
         server.submit(saving())
 
         assert json.loads(feed.recv())["type"] == "status"
+
+
+def test_a_name_that_is_not_latin_is_sent_as_it_is(server: Server) -> None:
+    server.upload("猫.png", picture())
+
+    _, headers, _ = server.call("/view?type=input&filename=%E7%8C%AB.png")
+
+    assert headers["content-disposition"].encode("latin-1").decode() == 'filename="猫.png"'

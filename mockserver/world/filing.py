@@ -207,7 +207,7 @@ class Filing:
         file = self._new_file(asked, name=path or name, media=part.media if isinstance(part, Part) else None)
         if asked.verb.options.get("folders") is not None:
             self._place(asked, file, path or name)
-        elif _escapes(f"{file.folder}/{file.name}"):
+        elif _escapes(f"{file.folder}/{file.name}") or "\\" in f"{file.folder}{file.name}":
             raise Refused("file-outside", {"file.name": name})
         file.content = content
         again = asked.verb.options.get("again", "replace")
@@ -258,7 +258,7 @@ class Filing:
         """Keep a copy of what lies at *address*, *own* or elsewhere; None where the address cannot be one."""
         scheme, mark, rest = address.partition("://")
         host, _, path = rest.partition("?")[0].partition("#")[0].partition("/")
-        if scheme not in ("http", "https") or not mark or not host or _escapes(path):
+        if scheme not in ("http", "https") or not mark or not host or "\\" in path or _escapes(path):
             return None
         file = self._new_file(asked, name=path.rpartition("/")[2], media=None)
         file.source, file.content = address, None if own is None else own.content
@@ -302,4 +302,4 @@ class Filing:
 
 
 def _escapes(path: str) -> bool:
-    return path.startswith("//") or "\\" in path or "\0" in path or ".." in path.split("/")
+    return path.startswith("//") or "\0" in path or ".." in path.split("/")

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from mockserver.server import running
@@ -307,3 +309,36 @@ def test_own_files_of_each_kind_take_the_place_of_drawn_ones(serve: Serve, tmp_p
         assert server.view(server.done(graph)["outputs"][id][key][0]) == content
     graph, id = graph_of("SaveImage")
     assert PNG(server.view(server.done(graph)["outputs"][id]["images"][0]))
+
+
+TEXTS = st.sampled_from(["../x", "/abs", "a/b/", "%width%", "", ".", "a\\b", "a\x1fb", "猫", "x" * 300]) | st.text(
+    max_size=5
+)
+VALUES = st.none() | st.booleans() | st.integers(-5, 5000) | st.lists(st.integers(), max_size=3) | TEXTS
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(OUTPUTS), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), VALUES), max_size=2))
+def test_whatever_is_submitted_what_is_listed_can_be_fetched(
+    server: Server, name: str, changes: list[tuple[int, int, Any]]
+) -> None:
+    graph, _ = graph_of(name)
+    nodes = list(graph.values())
+    for node, place, value in changes:
+        inputs = nodes[node % len(nodes)]["inputs"]
+        inputs[list(inputs)[place % len(inputs)]] = value
+
+    status, _, answer = server.call("/prompt", {"prompt": graph})
+    server.turn(36_000)
+
+    assert status in (200, 400, 500), answer
+    files = [file for entry in server.json("/history").values() for file in files_in(entry["outputs"])]
+    assert all(server.view(file) for file in files)
+    problems = server.json("/_mock/problems")["problems"]
+    assert not [one for one in problems if one["rule"] in ("answer-schema", "emulator-fault")]
+
+
+def files_in(outputs: Any) -> Iterator[Any]:
+    for output in outputs.values():
+        for listed in output.values():
+            yield from (one for one in listed if isinstance(one, dict))

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench bench-table format clean
 
 demo: .venv/installed
 	$(BIN)/mockserver demo
@@ -20,6 +20,10 @@ check: .venv/tested
 # A quarter of an hour's calm on two cores tells most; see tests/benchmarks/README.md.
 bench: .venv/tested
 	$(BIN)/python tests/benchmarks/__main__.py
+
+# Writes what `make bench` has found into the pages that show it.
+bench-table: .venv/tested
+	$(BIN)/python tests/benchmarks/publish.py
 
 format: .venv/tested
 	$(BIN)/ruff check --fix

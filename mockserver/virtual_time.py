@@ -11,7 +11,6 @@ References that modules took before (`from time import sleep`) count too. Thread
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import datetime as _datetime
 import gc
 import math
@@ -410,4 +409,6 @@ def _set_moments(methods: dict[str, Any]) -> None:
     # every module that took it before.
     (names,) = gc.get_referents(_datetime.datetime.__dict__)
     names.update(methods)
+    import ctypes
+
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(_datetime.datetime))

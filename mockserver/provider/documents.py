@@ -6,7 +6,6 @@ the keys mean.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -125,6 +124,8 @@ class Documents:
             elif isinstance(target, list) and key.isdigit() and int(key) < len(target):
                 target = target[int(key)]
             else:
+                import difflib
+
                 near = difflib.get_close_matches(key, list(target), 3, 0.5) if isinstance(target, dict) else []
                 hint = f"; near: {', '.join(near)}" if near else ""
                 raise where.error(f"refers to {ref!r}, where nothing stands{hint}", "$ref")

@@ -302,4 +302,4 @@ class Filing:
 
 
 def _escapes(path: str) -> bool:
-    return path.startswith("//") or "\0" in path or ".." in path.split("/")
+    return path.startswith("//") or "\0" in path or ".." in path.replace("\\", "/").split("/")

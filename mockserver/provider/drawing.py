@@ -212,15 +212,11 @@ class Drawer:
         name, *others = names
         block.add(f"{to} = {self._expression(block, name, schema)}")
         as_text = written(name)
-        if as_text is not None:
-            with block.inside(f"if {to} is not None:"):
-                block.add(f"{to} = {as_text}")
+        block.add(f"{to} = NOTHING if {to} is None else {as_text}" if as_text else f"if {to} is None: {to} = NOTHING")
         self._write_shortness(block, schema, to)
-        with block.inside(f"if {to} is None or {to} is NOTHING:"):
-            if others:
+        if others:
+            with block.inside(f"if {to} is NOTHING:"):
                 self._write_first(block, schema, others, to, written)
-            else:
-                block.add(f"{to} = NOTHING")
 
     def _written(self, schema: Located, name: str, to: str) -> str | None:
         write = self.notation(schema, name).write
@@ -261,8 +257,12 @@ class Drawer:
             raise schema.error("has neither 'items' nor 'propertyNames' with 'additionalProperties'", "x-each")
         items, one, drawn = block.local(), block.local(), block.local()
         block.add(f"{items} = {found}")
-        block.add(f"{to} = NOTHING if {items} is None else {'[]' if key is None else '{}'}")
+        empty, least = "[]" if key is None else "{}", _least(schema)
+        # One that is too short is nothing, and most often it is short by being empty.
+        block.add(f"{to} = NOTHING" if least else f"{to} = NOTHING if {items} is None else {empty}")
         with block.inside(f"if {items}:"):
+            if least:
+                block.add(f"{to} = {empty}")
             # Copying the scope for each item would take half the time of a whole answer: what was bound before is put
             # back afterwards. A drawing that raises ends the whole answer, and its scope with it.
             slots, bind, bound = _binding(subject, one)
@@ -279,7 +279,8 @@ class Drawer:
                         self._write(block, key, subject, name)
                         block.add(f"if {name} is not NOTHING: {to}[{name}] = {drawn}")
             block.add(f"{', '.join(f'scope.{slot}' for slot in slots)} = {', '.join(kept)}")
-        self._write_shortness(block, schema, to)
+            if least:
+                block.add(f"if len({to}) < {least}: {to} = NOTHING")
 
     def _collection(self, block: Block, schema: Located) -> tuple[str, str]:
         """Return an expression for what a loop goes through, and the subject it binds."""
@@ -338,9 +339,9 @@ class Drawer:
 
     def _write_shortness(self, block: Block, schema: Located, to: str) -> None:
         """Let a text, list or map that is shorter than its own minimum be nothing rather than wrong."""
-        least = max(schema.get(word, 0) for word in ("minLength", "minItems", "minProperties"))
+        least = _least(schema)
         if least:
-            block.add(f"if isinstance({to}, (str, list, dict)) and len({to}) < {int(least)}: {to} = NOTHING")
+            block.add(f"if isinstance({to}, (str, list, dict)) and len({to}) < {least}: {to} = NOTHING")
 
     # conditions
 
@@ -409,6 +410,10 @@ def _mapped(table: Mapping[str, Any], to: str, module: Module) -> str:
 def _key_of(value: Any) -> str:
     """Return what a value that is no text is called in an `x-map`."""
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+def _least(schema: Located) -> int:
+    return int(max(schema.get(word, 0) for word in ("minLength", "minItems", "minProperties")))
 
 
 def _part(local: str, may_be_none: bool, attribute: str) -> str:

@@ -8,6 +8,7 @@ such value".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 
@@ -51,6 +52,7 @@ class Link:
 
 
 NO_LINK = Link()
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Page:
@@ -73,87 +75,56 @@ NO_PAGE = Page()
 
 
 class Scope:
-    """The subjects of one drawing. A loop binds its singular in a child made by `bind`."""
+    """The subjects of one drawing. Each has but those it needs; all others are as they stand here."""
 
-    __slots__ = (
-        "at",
-        "call",
-        "catalogue",
-        "changed",
-        "check",
-        "connection",
-        "counter",
-        "delays",
-        "error",
-        "event",
-        "facts",
-        "file",
-        "files",
-        "link",
-        "links",
-        "lists",
-        "log",
-        "member",
-        "node",
-        "page",
-        "preview",
-        "problem",
-        "queue",
-        "secrets",
-        "server",
-        "task",
-        "tasks",
-        "things",
-    )
+    at: float
+    """The moment drawn as of, Unix seconds on the world's clock."""
+    call: Call | None = None
+    task: Any = None
+    tasks: Sequence[Any] = ()
+    node: Any = None
+    file: Any = None
+    files: Sequence[Any] = ()
+    """Files the verb selected, where that is its subject (uploads, downloads)."""
+    things: Mapping[str, Any] = NONE
+    """Kind -> the thing of that kind in scope (`account`, `endpoint`, `workflow`, ...)."""
+    lists: Mapping[str, Sequence[Any]] = NONE
+    """Kind -> the things of that kind the verb selected, in the order asked."""
+    error: Any = None
+    problem: Any = None
+    check: Any = None
+    """Result of a graph check: an object whose `nodes` are node views with `problems`."""
+    page: Page | None = None
+    link: Link = NO_LINK
+    links: Links | None = None
+    event: Any = None
+    connection: Any = None
+    preview: Any = None
+    catalogue: Any = None
+    """Looks up node classes: `classes` of those that the call names, or of all."""
+    member: Any = None
+    """The member of a thing's document that the call names: its `value`."""
+    log: Any = None
+    """What the service has written of itself: `lines`, oldest first, and all as one `text`."""
+    queue: Any = None
+    """The provider's waiting lines: `waiting` and `total` counts."""
+    changed: Any = None
+    server: Mapping[str, str] = NONE
+    delays: Mapping[str, float] = NONE
+    """Delay name -> seconds, for `after.<delay>`."""
+    secrets: Mapping[str, str] = NONE
+    """Purpose -> secret (`token`), for signing what is drawn."""
+    facts: Mapping[str, Any] = NONE
+    """Facts of a refusal, failure or problem, by full name (`violation.key`)."""
+    counter: int = 0
+    """The number a `{counter:5}` writes."""
 
     def __init__(self, *, at: float, call: Call | None = None) -> None:
         self.at = at
-        """The moment drawn as of, Unix seconds on the world's clock."""
         self.call = call
-        self.task: Any = None
-        self.tasks: Sequence[Any] = ()
-        self.node: Any = None
-        self.file: Any = None
-        self.files: Sequence[Any] = ()
-        """Files the verb selected, where that is its subject (uploads, downloads)."""
-        self.things: dict[str, Any] = {}
-        """Kind -> the thing of that kind in scope (`account`, `endpoint`, `workflow`, ...)."""
-        self.lists: dict[str, Sequence[Any]] = {}
-        """Kind -> the things of that kind the verb selected, in the order asked."""
-        self.error: Any = None
-        self.problem: Any = None
-        self.check: Any = None
-        """Result of a graph check: an object whose `nodes` are node views with `problems`."""
-        self.page: Page | None = None
-        self.link = NO_LINK
-        self.links: Links | None = None
-        self.event: Any = None
-        self.connection: Any = None
-        self.preview: Any = None
-        self.catalogue: Any = None
-        """Looks up node classes: `classes` of those that the call names, or of all."""
-        self.member: Any = None
-        """The member of a thing's document that the call names: its `value`."""
-        self.log: Any = None
-        """What the service has written of itself: `lines`, oldest first, and all as one `text`."""
-        self.queue: Any = None
-        """The provider's waiting lines: `waiting` and `total` counts."""
-        self.changed: Any = None
-        self.server: Mapping[str, str] = {}
-        self.delays: Mapping[str, float] = {}
-        """Delay name -> seconds, for `after.<delay>`."""
-        self.secrets: Mapping[str, str] = {}
-        """Purpose -> secret (`token`), for signing what is drawn."""
-        self.facts: Mapping[str, Any] = {}
-        """Facts of a refusal, failure or problem, by full name (`violation.key`)."""
-        self.counter = 0
-        """The number a `{counter:5}` writes."""
 
     def bind(self, **subjects: Any) -> Scope:
         """Return a copy with *subjects* replaced."""
-        child = object.__new__(Scope)
-        for slot in Scope.__slots__:
-            setattr(child, slot, getattr(self, slot))
-        for name, value in subjects.items():
-            setattr(child, name, value)
+        child = Scope(at=self.at)
+        child.__dict__.update(self.__dict__, **subjects)
         return child

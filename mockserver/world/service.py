@@ -8,7 +8,7 @@ raised as `Refused` before anything has changed. Which tasks run when stands in 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from mockserver.errors import Refused
 from mockserver.provider.documents import merge_patch
 from mockserver.provider.model import NOTHING, Json, Kind, Marks, Provider, Verb
-from mockserver.provider.scope import NO_LINK, NO_PAGE, Call, Link, Page, Scope
+from mockserver.provider.scope import NO_LINK, NO_PAGE, NONE, Call, Link, Page, Scope
 from mockserver.provider.vocabulary import NOT_USED
 from mockserver.world.asking import Asked, first_of, given_list, ids_of, may_see, text_of
 from mockserver.world.events import Callback, Event, QueueLength, Watch
@@ -37,9 +37,8 @@ _OF_PAGES = frozenset({"page.limit", "page.offset", "page.cursor", "page.sort", 
 Seen = Task | Stranger
 
 
-@dataclass(slots=True)
 class Outcome:
-    """What a verb selected or changed."""
+    """What a verb selected or changed. Each has but what its verb found; all else is as it stands here."""
 
     verb: Verb
     at: float
@@ -47,9 +46,9 @@ class Outcome:
     """Its one task; None where the verb is about none or about many."""
     tasks: Sequence[Seen] = ()
     """In the order asked. `unknown` and `foreign` ones are among them: a drawing passes over those it does not show."""
-    things: dict[str, Thing] = field(default_factory=dict)
+    things: dict[str, Thing]
     """Kind -> its one thing."""
-    lists: dict[str, Sequence[Thing]] = field(default_factory=dict)
+    lists: Mapping[str, Sequence[Thing]] = NONE
     file: File | None = None
     files: Sequence[File] = ()
     page: Page = NO_PAGE
@@ -68,6 +67,10 @@ class Outcome:
     member: Member | None = None
     shown: tuple[str | None, str | None] = (None, None)
     """`download`: the preview and the channel asked for."""
+
+    def __init__(self, verb: Verb, at: float) -> None:
+        self.verb, self.at = verb, at
+        self.things = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,14 +341,14 @@ class Service:
             return
         id = text_of(first_of(asked.marks, f"{kind}.id"))
         if kind == "account" and not id and asked.account is not None:
-            outcome.lists[kind] = (asked.account,)
+            outcome.lists = {kind: (asked.account,)}
             return
         if kind == "task":
             outcome.task = self._one_task(asked, id)
             outcome.tasks = (outcome.task,)
         else:
             outcome.things[kind] = self._one_thing(asked, id)
-            outcome.lists[kind] = (outcome.things[kind],)
+            outcome.lists = {kind: (outcome.things[kind],)}
             key = first_of(asked.marks, "member.key")
             if key is not None:
                 outcome.member = Member(outcome.things[kind].document.get(key))
@@ -369,7 +372,7 @@ class Service:
             if len(outcome.tasks) == 1 and isinstance(outcome.tasks[0], Task):
                 outcome.task = outcome.tasks[0]
         else:
-            outcome.lists[kind] = cut(self._listed_things(asked, page), page, from_end=from_end)
+            outcome.lists = {kind: cut(self._listed_things(asked, page), page, from_end=from_end)}
 
     def _cancel(self, asked: Asked, outcome: Outcome) -> None:
         if asked.verb.of != "task":
@@ -404,7 +407,7 @@ class Service:
             self._journal_verb(asked, [thing.id])
             self.lives.remove(thing)
         outcome.changed = bool(things)
-        outcome.lists[asked.verb.of] = things
+        outcome.lists = {asked.verb.of: things}
         if len(things) == 1:
             outcome.things[asked.verb.of] = things[0]
 
@@ -424,7 +427,7 @@ class Service:
             self.lives.remove(before)
         self._journal_verb(asked, [made.id])
         self.lives.add(made)
-        outcome.things[kind], outcome.lists[kind], outcome.changed = made, (made,), True
+        outcome.things[kind], outcome.lists, outcome.changed = made, {kind: (made,)}, True
 
     def _update(self, asked: Asked, outcome: Outcome) -> None:
         kind = asked.verb.of
@@ -438,7 +441,7 @@ class Service:
         else:
             self.lives.change(thing, merge_patch(thing.document, change if isinstance(change, Mapping) else {}))
         shown = before if asked.verb.options.get("answer") == "before" else thing
-        outcome.things[kind], outcome.lists[kind] = shown, (shown,)
+        outcome.things[kind], outcome.lists = shown, {kind: (shown,)}
         outcome.changed = before.document != thing.document
 
     def _follow(self, asked: Asked, outcome: Outcome) -> None:

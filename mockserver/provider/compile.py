@@ -13,7 +13,6 @@ from mockserver.provider import values
 from mockserver.provider.documents import Documents, Located
 from mockserver.provider.drawing import Drawer, check_events
 from mockserver.provider.encoding import JSON_STYLES, encoder
-from mockserver.provider.folder import places, server_variables
 from mockserver.provider.machines import compile_machine, names_of
 from mockserver.provider.model import (
     Channel,
@@ -30,6 +29,7 @@ from mockserver.provider.model import (
 from mockserver.provider.reading import Reader
 from mockserver.provider.refusals import by_condition, compile_errors
 from mockserver.provider.requests import bytes_value, missing, request_reader, request_violations
+from mockserver.provider.servers import places, server_variables
 from mockserver.provider.validation import Validators
 from mockserver.provider.vocabulary import VERBS
 

@@ -12,12 +12,12 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from mockserver import data
 from mockserver.errors import UserError
 from mockserver.provider import variants as open_questions
 from mockserver.provider.documents import locate, parse_json, read_bytes
+from mockserver.provider.servers import places, server_variables
 
 if TYPE_CHECKING:
     from mockserver.provider.model import Provider
@@ -97,29 +97,3 @@ def _checker() -> object:
     """Return what stands for the code and the schemas that check a folder, as `.pyc` files stand for their source."""
     looked_at = (*Path(__file__).parent.glob("*.py"), *(data.schemas() / "_meta").glob("*.json"))
     return sorted((file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in looked_at)
-
-
-def server_variables(api: Mapping[str, Any]) -> dict[str, str]:
-    """Return the server variables of openapi.json with their defaults."""
-    found: dict[str, str] = {}
-    for server in api.get("servers", ()):
-        for name, variable in server.get("variables", {}).items():
-            found.setdefault(name, str(variable.get("default", "")))
-    return found
-
-
-def places(api: Mapping[str, Any], server: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the host names of openapi.json, and its path prefixes, longest first."""
-    hosts: list[str] = []
-    mounts: list[str] = []
-    for entry in api.get("servers", ()):
-        url = entry["url"]
-        for name, value in server.items():
-            url = url.replace(f"{{{name}}}", value)
-        split = urlsplit(url)
-        if split.netloc and split.netloc not in hosts:
-            hosts.append(split.netloc)
-        mount = split.path.rstrip("/")
-        if mount not in mounts:
-            mounts.append(mount)
-    return tuple(hosts), tuple(sorted(mounts or [""], key=len, reverse=True))

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from mockserver import checked, data
 from mockserver.errors import SchemaFolderError
 from mockserver.provider import Folder
-from mockserver.provider.folder import server_variables
 from mockserver.provider.model import Provider
+from mockserver.provider.servers import server_variables
 from mockserver.scenario import Setting, library
 from mockserver.settings import Settings
 from mockserver.web.hosting import Hosting, document_of

@@ -1,4 +1,4 @@
-"""Drawn results, kept so that a picture is drawn once however often it is downloaded.
+"""Drawn results, kept so that a picture is drawn once however often it is downloaded; files that stand for them.
 
 Bounded by bytes; the least used goes first. Safe to use from several threads. Uploads are the world's (`world.files`).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 from mockserver.storage.recipe import Picture
@@ -42,3 +43,10 @@ class Results:
                 _, oldest = self._drawn.popitem(last=False)
                 self._bytes -= len(oldest)
         return content
+
+
+def own_results(folder: Path, extension: str) -> list[Path]:
+    """Return the files of the user's that may stand for results with *extension*, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(one for one in folder.iterdir() if one.suffix.lower() == f".{extension}" and one.is_file())

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio.to_thread
 
 from mockserver.provider.notation import http_date
+from mockserver.storage.objects import own_results
 from mockserver.storage.recipe import Picture, command
 from mockserver.web.answering import Answer
 from mockserver.world import plan as plans
@@ -121,13 +122,6 @@ class Preview:
         if self._node.planned.pushes:
             return images.draw(replace(self._picture, index=self._node.step))
         return images.unfinished(self._picture, self._node.step / max(1, self._node.steps))
-
-
-def own_results(folder: Path, extension: str) -> list[Path]:
-    """Return the files of the user's that may stand for results with *extension*, in order."""
-    if not folder.is_dir():
-        return []
-    return sorted(one for one in folder.iterdir() if one.suffix.lower() == f".{extension}" and one.is_file())
 
 
 def _own(folder: Path | None, file: File) -> Path | None:

@@ -22,8 +22,8 @@ from mockserver.provider.encoding import Prepared
 from mockserver.provider.model import Present, Provider
 from mockserver.provider.scope import Chance
 from mockserver.settings import Settings
+from mockserver.storage.objects import own_results
 from mockserver.storage.recipe import missing
-from mockserver.web.downloads import own_results
 from mockserver.web.findings import CheckView, facts_of_check
 from mockserver.web.links import FILES
 from mockserver.world import catalogue as catalogues
@@ -401,8 +401,8 @@ class _Kept:
             if node.pushes:
                 continue  # it depends on the time, so that it always runs
             # Where files are numbered as ComfyUI does, a node that need not run again writes no new ones.
-            counted = any(output.extension and task.runs.counts(output.root) for output in node.outputs)
-            known[signatures[node.id]] = tuple(task.runs.files_at(task, index)) if counted else ()
+            counted = any(output.extension and task.runs.results.counts(output.root) for output in node.outputs)
+            known[signatures[node.id]] = tuple(task.runs.results.files_at(task, index)) if counted else ()
             known.move_to_end(signatures[node.id])
         while self._most != "latest" and len(known) > self._most:
             known.popitem(last=False)

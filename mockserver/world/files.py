@@ -159,7 +159,7 @@ class File:
     @property
     def state(self) -> str:
         """`kept` until its age by the machine's delays makes it `gone`; computed, not scheduled."""
-        return self.runs.aged(self)
+        return self.runs.results.aged(self)
 
     def __repr__(self) -> str:
         return f"<file {self.root}/{self.folder}/{self.name}>"

@@ -1,6 +1,6 @@
 """The files of one service: what clients bring, where it is kept and how it is named, found and listed.
 
-Results are the runs' (`runs.result`); they are found here too, since clients ask for both alike. What the client did
+Results are the runs' (`results.py`); they are found here too, since clients ask for both alike. What the client did
 wrong is raised as `Refused` before anything has changed.
 """
 
@@ -116,7 +116,7 @@ class Filing:
         """Return an upload or result by id, key, or root, folder and name; None when gone or not there yet."""
         found = self.shelf.find(id=id, key=key, place=place)
         if found is None:
-            found = self._runs.result(key=key, place=place)
+            found = self._runs.results.find(key=key, place=place)
         if found is None or found.promised or self._gone(found):
             return None
         lost = found.task is not None and found.task.outlook.results == "missing"
@@ -148,7 +148,7 @@ class Filing:
         mine = [file for file in self.shelf if file.account is None or file.account is asked.account]
         root = first_of(asked.marks, "file.root") or asked.verb.options.get("root")
         if asked.verb.options.get("results") == "latest":
-            mine += [file for file in self._runs.results() if file.account is None or file.account is asked.account]
+            mine += [file for file in self._runs.results.all() if file.account is None or file.account is asked.account]
             mine.sort(key=lambda file: -file.created)
             return [file for file in mine if file.root == root and not file.folder]
         if root is not None:
@@ -292,7 +292,7 @@ class Filing:
         file.name = name.replace("\\", "/").rpartition("/")[2]
         file.extension = extension_of(file.name, given)
         file.media = given or media_of(file.extension)
-        self._runs.name_file(file, f"upload.{file.number}", file.number)
+        self._runs.results.name(file, f"upload.{file.number}", file.number)
         file.name = file.name or f"{file.number}.{file.extension}"
         return file
 

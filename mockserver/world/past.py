@@ -93,7 +93,7 @@ class Past:
 
     @property
     def files(self) -> tuple[File, ...]:
-        return self._task.runs.files_of(self._task, self._task.standing(self._at).made)
+        return self._task.runs.results.files_of(self._task, self._task.standing(self._at).made)
 
     @property
     def events(self) -> Sequence[Event]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import posixpath
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.errors import UserError
@@ -19,24 +18,19 @@ from mockserver.provider.scope import Call, Scope
 from mockserver.provider.vocabulary import FAILURES
 from mockserver.world.chance import Stream
 from mockserver.world.events import Callback, Event, QueueLength, Watch, Watches
-from mockserver.world.files import File, by_root, normal
+from mockserver.world.files import File, normal
 from mockserver.world.journal import NO_FACTS, Journal
 from mockserver.world.kernel import Due, Kernel
 from mockserver.world.line import Line
+from mockserver.world.results import RunResults
 from mockserver.world.setup import Setup, Turn
 from mockserver.world.task import FINE, Failure, Fault, Node, Standing, Task, Tick, next_boundary, ticks
 from mockserver.world.things import Collection, Thing, reader
 
 if TYPE_CHECKING:
     from mockserver.world.classes import OutputSpec
-    from mockserver.world.log import Log
     from mockserver.world.plan import PlannedNode
     from mockserver.world.task import Plan
-
-# Results made for looks are kept for this many tasks: who polls a finished task looks again.
-_RESULTS_KEPT = 1024
-# File names that were numbered, newest last; a prefix unused for so long may start again at 1.
-_COUNTERS_KEPT = 4096
 
 
 CYCLE = {"cause.type": "graph.DependencyCycleError", "cause.text": "Dependency cycle detected"}
@@ -83,13 +77,12 @@ class Runs:
         self.lines: dict[str, Line[Waiting]] = {}
         """Id of the line's thing, `""` for the one line -> it."""
         self.watches = Watches()
-        self.log: Log | None = None
-        """Where lines are written of what happens; None where nothing is."""
+        self.log: Callable[[str, Task], None] | None = None
+        """Writes lines of the events of tasks; None where nothing is written."""
         self._uncached: set[str] = set()
         """Lines whose kept results are forgotten as soon as the task that runs in them has ended."""
         self._key = key
         self._kind = provider.machine.kinds["task"]
-        self._file_kind = provider.machine.kinds.get("file")
         self._queue = self._kind.queue or QueueRule()
         self._order = tuple(reader(name) for name in self._queue.order)
         self._plan_seen: Plan | None = None
@@ -103,14 +96,7 @@ class Runs:
         self._pin: tuple[Task, float, Standing] | None = None
         self.stood: tuple[Task, float, Standing] | None = None
         """What `Task.standing` found last; forgotten when anything changes."""
-        self._results: OrderedDict[int, tuple[tuple[int, File], ...]] = OrderedDict()
-        self._counters: OrderedDict[str, int] = OrderedDict()
-        self._counting: dict[str, bool] = {}
-        self._listed: set[int] = set()
-        self._orphaned: OrderedDict[int, Task] = OrderedDict()
-        """Forgotten tasks whose results are kept."""
-        self._by_key: dict[str, Task] = {}
-        self._by_place: dict[tuple[str, str, str], Task] = {}
+        self.results = RunResults(self)
         self.running_state = next((name for name, state in self._kind.states.items() if "done" in state.on), None)
 
     @property
@@ -197,14 +183,11 @@ class Runs:
             tell: whether those who watch hear that a line is shorter; of several at once only the last need be told.
         """
         if keep_files and task.started is not None:
-            self._results_of(task)
-            self._orphaned[task.number] = task
-            if len(self._orphaned) > self.setup.max_finished:
-                self._unlist(self._orphaned.popitem(last=False)[1])
+            self.results.keep(task)
         self.tasks.remove(task)
         self.finished.pop(task.number, None)
-        if task.number not in self._orphaned:
-            self._unlist(task)
+        if not keep_files or task.started is None:
+            self.results.drop(task)
         line = self.lines.get(task.line_id)
         if line is not None and task.key in line:
             line.leave(task.key)
@@ -221,7 +204,7 @@ class Runs:
                 return
             del finished[oldest.number]
             self.tasks.remove(oldest)
-            self._unlist(oldest)
+            self.results.drop(oldest)
 
     # what others do to a task
 
@@ -411,7 +394,7 @@ class Runs:
         task.enter(name, now)
         self.journal.add(now, self.provider.name, f"task.{name}", task.id, NO_FACTS, cause)
         if self.log is not None:
-            self.log.write(f"task.{name}", task)
+            self.log(f"task.{name}", task)
         if state.final:
             self._end(task, name)
         elif "done" in state.on:
@@ -445,7 +428,7 @@ class Runs:
         self._recall(task)
         cut = self._faults(task)
         if task.plan.nodes:
-            self._number_files(task, None if cut is None else cut[0])
+            self.results.number(task, None if cut is None else cut[0])
         # Only now: whoever looks for a file meanwhile must not find results of it that have no numbers yet.
         task.started, self.stood = now, None
         self.running[task.number] = task
@@ -505,7 +488,7 @@ class Runs:
             if held:
                 self._tell("task.released", task, line=line)
         if held and self.log is not None:
-            self.log.write("task.released", task)
+            self.log("task.released", task)
         if line is not None:
             self._admit(line)
         self._expire()
@@ -655,194 +638,9 @@ class Runs:
         pin = self._pin
         return pin[2] if pin is not None and pin[0] is task and pin[1] == at else None
 
-    # results
-
-    def files_of(self, task: Task, made: int) -> tuple[File, ...]:
-        """Return the files of the first *made* nodes of a run."""
-        if not made:
-            return ()
-        files = self._results_of(task)
-        if made >= len(task.plan.nodes):
-            return tuple([file for _, file in files])
-        return tuple([file for index, file in files if index < made])
-
-    def files_at(self, task: Task, index: int) -> list[File]:
-        """Return the files of one node of a run, by its index."""
-        return [file for at, file in self._results_of(task) if at == index]
-
-    def result(self, *, key: str | None = None, place: tuple[str, str, str] | None = None) -> File | None:
-        """Return the result with this key, or at this root, folder and name, if it exists by now."""
-        for _ in range(2):
-            task = self._by_key.get(key) if key is not None else self._by_place.get(place) if place else None
-            if task is not None:
-                return next((file for file in task.files if file.key == key or _place(file) == place), None)
-            # Names are made when looked at; what nobody has looked at yet is found here.
-            self._list_all()
-        return None
-
-    def results(self) -> list[File]:
-        """Return the results of all runs that exist by now, each place once."""
-        found = {_place(file): file for task in (*self._orphaned.values(), *self.tasks) for file in task.files}
-        return list(found.values())
-
-    def aged(self, file: File) -> str:
-        """Return a file's state by its age."""
-        kind = self._file_kind
-        if kind is None or kind.initial is None:
-            return "kept"
-        state, at = kind.initial, file.created
-        if file.root in kind.options.get("lasting", ()):
-            return state
-        while True:
-            step = next(iter(kind.states[state].after.items()), None)
-            if step is None:
-                return state
-            at += self.delay(step[0], "file", file.number if file.task is None else file.task.number)
-            if at > self.now:
-                return state
-            state = step[1]
-
-    def name_file(self, file: File, number: str | int, counter: int = 0, pattern: str = "") -> None:
-        """Give a file the id, name and key that the machine has for its root.
-
-        Args:
-            pattern: of a result, `OutputSpec.name`; it counts only where the machine says nothing of names.
-        """
-        file.lifetime = None if self._file_kind is None else self._file_kind.options.get("lifetime")
-        file.bucket = self._file_text(file, "bucket", number)
-        name = self._file_text(file, "name", number, counter)
-        if name is not None:
-            file.name = name
-        elif file.task is not None:
-            prefix = (file.prefix or "").replace("%batch_num%", str(file.index))
-            if pattern:
-                letters = self.stream("file", number, "name").text("0123456789abcdef", 32)
-                stem = pattern.format(prefix=prefix, number=counter - 1, hex=letters)
-            else:
-                stem = f"{prefix}_{counter:05}_"
-            file.name = f"{stem}.{file.extension}"
-        # Ids and keys may hold the name, so they come after it.
-        file.id = self._file_text(file, "id", number)
-        place = "/".join(part for part in (file.root, file.folder, file.name) if part)
-        file.key = self._file_text(file, "key", number) or place
-
-    def _file_text(self, file: File, purpose: str, number: str | int, counter: int = 0) -> str | None:
-        kind = self._file_kind
-        if kind is None:
-            return None
-        text: Callable[[Scope], str | None] | str | None
-        text = by_root(kind.id if purpose == "id" else kind.options.get(purpose), file.root)
-        if text is None or isinstance(text, str):
-            return text
-        parts = ("file", number, file.index, purpose)
-        return text(self.text_scope(file.created, *parts, task=file.task, file=file, counter=counter))
-
-    def _results_of(self, task: Task) -> tuple[tuple[int, File], ...]:
-        known = self._results.get(task.number)
-        if known is not None:
-            self._results.move_to_end(task.number)
-            return known
-        files = tuple(self._made(task))
-        self._results[task.number] = files
-        if len(self._results) > _RESULTS_KEPT:
-            self._results.popitem(last=False)
-        if task.number not in self._listed and self.tasks.get(task.id) is task:
-            self._listed.add(task.number)
-            for _, file in files:
-                if file.task is task:
-                    self._by_key[file.key] = task
-                    self._by_place[_place(file)] = task
-        return files
-
-    def _made(self, task: Task) -> Iterator[tuple[int, File]]:
-        if task.outlook.results == "none":
-            return
-        counters = iter(task.counters)
-        for index, node in enumerate(task.plan.nodes):
-            if node.id in task.kept:
-                yield from ((index, file) for file in task.kept[node.id])
-                continue
-            for place, output in enumerate(node.outputs):
-                if not output.extension:
-                    continue
-                first = next(counters, None)
-                if first is None:
-                    return  # the run is cut short before this node
-                for number in range(output.count):
-                    file = self._result(task, index, place, task.moment(node.end))
-                    file.index = number
-                    self.name_file(file, f"{task.number}.{index}.{place}", first + number, output.name)
-                    yield index, file
-
-    def _result(self, task: Task, index: int, place: int, created: float) -> File:
-        node = task.plan.nodes[index]
-        output = node.outputs[place]
-        file = File(self, root=output.root, created=created)
-        file.task, file.planned, file.account = task, node, task.account
-        file.media, file.extension = output.media, output.extension
-        file.width, file.height = output.width or None, output.height or None
-        file.label, file.ui = self.label(task, node.id), output.ui or None
-        prefix = output.prefix if "%" not in output.prefix else _filled(output.prefix, file)
-        file.folder, _, file.prefix = prefix.strip("/").rpartition("/")
-        if output.root == "temp":
-            letters = self.stream("temp", task.number, index).text("abcdefghijklmnopqrstuvwxyz", 5)
-            file.prefix = f"{file.prefix}_{letters}"
-        return file
-
     def label(self, task: Task, node: str) -> str | None:
         """Return the name under which an output node is published; see `Setup.label`."""
         return None if self.setup.label is None else self.setup.label(task, node)
-
-    def _number_files(self, task: Task, cut: Standing | None) -> None:
-        """Draw the first number of each output's files, as ComfyUI counts the files of one prefix in a folder."""
-        reached = len(task.plan.nodes) if cut is None else cut.made
-        counters = []
-        for index in range(reached):
-            if task.plan.nodes[index].id in task.kept:
-                continue
-            for place, output in enumerate(task.plan.nodes[index].outputs):
-                if not output.extension:
-                    continue
-                counted = self.counts(output.root) and (output.grows or not output.name)
-                counters.append(self._first_number(task, index, place) if counted else 1)
-        while len(self._counters) > _COUNTERS_KEPT:
-            self._counters.popitem(last=False)
-        task.counters = tuple(counters)
-
-    def _first_number(self, task: Task, index: int, place: int) -> int:
-        file, output = self._result(task, index, place, task.started or self.now), task.plan.nodes[index].outputs[place]
-        name = self._file_text(file, "name", f"{task.number}.{index}.{place}")
-        stem = f"{file.root}/{file.folder}/{name or file.prefix}"
-        if output.name:
-            stem += f".{output.extension}"
-        first = self._counters.pop(stem, 0) + 1
-        self._counters[stem] = first + output.count - 1
-        return first
-
-    def counts(self, root: str) -> bool:
-        """Return whether names of files of *root* show a counter; found out by trying, once."""
-        counts = self._counting.get(root)
-        if counts is None:
-            probe = File(self, root=root, created=self.now)
-            names = {self._file_text(probe, "name", "probe", counter) for counter in (1, 2)}
-            counts = self._counting[root] = len(names) > 1 or None in names
-        return counts
-
-    def _list_all(self) -> None:
-        if len(self._listed) < len(self.tasks):
-            for task in self.tasks:
-                if task.started is not None and task.number not in self._listed:
-                    self._results_of(task)
-
-    def _unlist(self, task: Task) -> None:
-        if task.number in self._listed:
-            for _, file in self._results_of(task):
-                if self._by_key.get(file.key) is task:
-                    del self._by_key[file.key]
-                if self._by_place.get(_place(file)) is task:
-                    del self._by_place[_place(file)]
-            self._listed.discard(task.number)
-        self._results.pop(task.number, None)
 
 
 def _leaves(output: OutputSpec) -> bool:
@@ -874,10 +672,6 @@ def _not_a_link(node: PlannedNode, graph: Any) -> Fault:
     return Fault("node-failed", {"cause.type": "AttributeError", "cause.text": text}, node.id)
 
 
-def _place(file: File) -> tuple[str, str, str]:
-    return file.root, file.folder, file.name
-
-
 def _place_of(fault: Fault, task: Task) -> Standing:
     """Return where a run stands when *fault* cuts it short."""
     nodes = task.plan.nodes
@@ -890,14 +684,3 @@ def _place_of(fault: Fault, task: Task) -> Standing:
     done = min(max(fault.done, 0.0), 1.0)
     step = int(done * node.steps) if done < 1 else max(0, node.steps - 1)
     return Standing(node.start + (node.end - node.start) * done, index + 1, index, index, step)
-
-
-def _filled(prefix: str, file: File) -> str:
-    """Fill the `%tokens%` of a file prefix. Source: ComfyUI's `folder_paths.get_save_image_path`."""
-    moment = datetime.fromtimestamp(file.created, UTC)
-    values = {"width": file.width or 0, "height": file.height or 0, "year": moment.year}
-    for name, value in values.items():
-        prefix = prefix.replace(f"%{name}%", str(value))
-    for name, number in zip(("month", "day", "hour", "minute", "second"), moment.timetuple()[1:6], strict=True):
-        prefix = prefix.replace(f"%{name}%", f"{number:02}")
-    return prefix

@@ -124,7 +124,7 @@ class Service:
         self.lives = Lives(self.runs)
         self.log = Log(self.runs, self.lives)
         if self.runs.kind.log:
-            self.runs.log = self.log
+            self.runs.log = self.log.write
         shelf = Shelf(setup.max_upload_bytes, setup.max_uploads, setup.uploads)
         self.files = Filing(self.runs, shelf, answers=self._condition, note=self._journal_verb)
         self._kernel = kernel

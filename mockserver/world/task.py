@@ -324,7 +324,7 @@ class Task:
     @property
     def files(self) -> tuple[File, ...]:
         """The files that exist by now, in run order."""
-        return self.runs.files_of(self, self.standing(self.runs.now).made)
+        return self.runs.results.files_of(self, self.standing(self.runs.now).made)
 
     @property
     def shown(self) -> tuple[File, ...]:
@@ -554,7 +554,7 @@ class Node:
         """What it wrote, once its end was reached."""
         if self.index >= self._standing.made:
             return []
-        return self.task.runs.files_at(self.task, self.index)
+        return self.task.runs.results.files_at(self.task, self.index)
 
     @property
     def text(self) -> str | None:

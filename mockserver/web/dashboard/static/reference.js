@@ -52,11 +52,11 @@ function operationOf(operation, resolve, provider) {
     h('summary', {}, h(`b.method.${operation.method}`, {}, operation.method.toUpperCase()), h('code', {}, operation.path), h('span', {}, operation.summary ?? operation.operationId)),
     h('div.body', {}, source(provider, operation['x-source']),
       parameters.length ? [h('h3', {}, 'Parameters'), h('ul.schema', {}, parameters.map((one) => member(`${one.name}`, one.schema ?? {}, one.required, resolve, 1, `in ${one.in}`)))] : null,
-      Object.entries(content).map(([media, one]) => [h('h3', {}, 'Body ', h('small', {}, media)), tree(one.schema, resolve), examples(one)]),
+      Object.entries(content).map(([media, one]) => [h('h3', {}, 'Body ', h('small', {}, media)), tree(one.schema, resolve), examples(one, operation.operationId)]),
       h('h3', {}, 'Answers'),
       Object.entries(operation.responses ?? {}).map(([status, raw]) => {
         const answer = resolve(raw);
-        return h('details.answer', {}, h('summary', {}, h(`span.status.s${status[0]}`, {}, status), h('span', {}, answer.description ?? '')), Object.values(answer.content ?? {}).map((one) => [tree(one.schema, resolve), examples(one)]));
+        return h('details.answer', {}, h('summary', {}, h(`span.status.s${status[0]}`, {}, status), h('span', {}, answer.description ?? '')), Object.values(answer.content ?? {}).map((one) => [tree(one.schema, resolve), examples(one, `${operation.operationId}, ${status}`)]));
       })));
 }
 
@@ -77,7 +77,7 @@ function channelOf(name, channel, asyncapi, resolve, provider) {
 
 const source = (provider, from) => (from ? h('p.soft', {}, said(provider, from)) : null);
 
-const examples = (content) => Object.entries(content.examples ?? {}).map(([name, one]) => h('details.answer', {}, h('summary', {}, `Example: ${one.summary ?? name}`), code(JSON.stringify(one.value, null, 2), 'Example')));
+const examples = (content, of) => Object.entries(content.examples ?? {}).map(([name, one]) => h('details.answer', {}, h('summary', {}, `Example: ${one.summary ?? name}`), code(JSON.stringify(one.value, null, 2), `Example of ${of}: ${name}`)));
 
 function follow(documents, schema) {
   let found = schema;

@@ -9,7 +9,7 @@ const PHASES = { all: 'All', queued: 'Queued', running: 'Running', done: 'Done',
 const KEPT_SEGMENTS = 24;
 
 export function tasks(parts) {
-  const lines = h('div.lines', { 'aria-label': 'Lines and slots', role: 'group' });
+  const lines = h('div.lines', { 'aria-label': 'Lines and slots', role: 'group', tabIndex: 0 });
   const search = h('input', { type: 'search', placeholder: 'Search id, provider, state…', 'aria-label': 'Search tasks', oninput: () => update() });
   const chips = Object.entries(PHASES).map(([phase, name]) => h('button.chip', { type: 'button', 'data-phase': phase, 'aria-pressed': String(phase === 'all'), onclick: () => { wanted = phase; update(); } }, name, h('span')));
   const axis = h('div.axis', { 'aria-hidden': 'true' });
@@ -213,9 +213,9 @@ function taskDetail(place) {
       task.files.length ? [h('h3', {}, 'Results'), h('div.pictures', {}, task.files.map((one, index) => file('files', index, one.name, one.media)))] : null,
       task.given.length ? [h('h3', {}, 'Input files'), h('div.pictures', {}, task.given.map((one, index) => file('given', index, one.value, 'image/*', one.shown)))] : null,
       h('h3', {}, 'Nodes'), nodes(task),
-      section('events', `Events (${task.events.length})`, h('ol.events', {}, task.events.map((event) => h('li', {}, h('time', {}, time(event.at)), h('span', {}, event.name), h('small', {}, event.node ? `node ${event.node}${event.step ? `, step ${event.step}` : ''}` : ''))))),
+      section('events', `Events (${task.events.length})`, h('ol.events', { tabIndex: 0, 'aria-label': 'Events' }, task.events.map((event) => h('li', {}, h('time', {}, time(event.at)), h('span', {}, event.name), h('small', {}, event.node ? `node ${event.node}${event.step ? `, step ${event.step}` : ''}` : ''))))),
       section('inputs', 'What was asked', code(JSON.stringify(task.request ?? task.overrides, null, 2) ?? 'null', 'The request')),
-      section('exchanges', `Exchanges (${task.exchanges.length})`, h('ul.events', {}, task.exchanges.map((one) => h('li', {}, h('time', {}, time(one.at)), h('a', { href: `#/exchanges/${one.n}` }, `${one.method} ${one.operation ?? ''}`), h('small', {}, one.status))))));
+      section('exchanges', `Exchanges (${task.exchanges.length})`, h('ul.events', { tabIndex: 0, 'aria-label': 'Exchanges' }, task.exchanges.map((one) => h('li', {}, h('time', {}, time(one.at)), h('a', { href: `#/exchanges/${one.n}` }, `${one.method} ${one.operation ?? ''}`), h('small', {}, one.status))))));
     for (const one of place.querySelectorAll('details')) one.open = open.has(one.dataset.name);
     place.scrollTop = scrolled;
   }

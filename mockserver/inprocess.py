@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import io
-import queue
+import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from mockserver.virtual_time import real_time, wait_for_server
 from mockserver.web.emulator import WORLD
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class Caller:
         stage = self._app.emulator.find(self._at[0])
         try:
             while not (await asyncio.wait({task}, timeout=LOOK_EVERY))[0]:
-                if stage is not None and 0 < stage.busy <= len(stage.held):
+                if stage is not None and not stage.virtual and 0 < stage.busy <= len(stage.held):
                     stage.world.jump_to_next()
                     stage.pacer.stir()
             await task
@@ -215,8 +217,13 @@ class Answer:
     """The answer to a call as it arrives, for callers who may block."""
 
     def __init__(self, caller: Caller, method: str, url: str, headers: Headers, body: bytes) -> None:
-        self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.call = caller.start(method, url, headers, body, self._heard.put)
+        self._heard: deque[Any] = deque()
+        self._any = threading.Event()
+        self.call = caller.start(method, url, headers, body, self._hear)
+
+    def _hear(self, message: Any) -> None:
+        self._heard.append(message)
+        self._any.set()
 
     def head(self, limit: float | None) -> Message:
         """Return status and headers.
@@ -233,11 +240,18 @@ class Answer:
             yield _checked(message)["body"]
 
     def _next(self, limit: float | None) -> Any:
-        try:
-            return self._heard.get(timeout=limit)
-        except queue.Empty:
+        def look(seconds: float | None) -> bool:
+            with real_time():
+                return self._any.wait(seconds)
+
+        if not wait_for_server(look, self._any.is_set, limit):
             self.call.stop()
-            raise TimeoutError(f"nothing came for {limit:g} s") from None
+            raise TimeoutError(f"nothing came for {limit:g} s")
+        found = self._heard.popleft()
+        self._any.clear()
+        if self._heard:
+            self._any.set()
+        return found
 
 
 class _Reader(io.RawIOBase):

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver.errors import MockServerError, UserError
 from mockserver.exchange import Exchange
 from mockserver.settings import Settings
-from mockserver.virtual_time import keep_real, real_time
+from mockserver.virtual_time import ServerSelector, real_time
 from mockserver.web.app import create_app
 from mockserver.web.emulator import WORLD, Stage
 from mockserver.web.watching import Watcher
@@ -101,9 +101,14 @@ def running(settings: Settings) -> Iterator[Running]:
         server = _Server(settings, listener, ready=lambda: ready.set_result(None))
 
         def run() -> None:
-            keep_real()
+            selector = ServerSelector()
             try:
-                server.run([listener])
+                with (
+                    real_time(),
+                    selector.of_this_thread(),
+                    asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner,
+                ):
+                    runner.run(server.serve([listener]))
             except BaseException as error:  # handed to the caller, who waits for it
                 if ready.done():
                     raise
@@ -210,8 +215,6 @@ class _Server(uvicorn.Server):
         self.loop = asyncio.get_running_loop()
         if self._settings.tls:
             self._open_tls()
-        # Threads of the server live in real time, whatever the clients of this process do.
-        self.loop.set_default_executor(ThreadPoolExecutor(initializer=keep_real, thread_name_prefix="mockserver"))
         await _ask_ready(*self._address[:2])
         self._ready()
         watching = asyncio.create_task(self._watch()) if self._settings.watch else None

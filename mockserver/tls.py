@@ -85,20 +85,30 @@ class Gate:
         self._context = server_context(self._hosts)
         listener.setblocking(False)
         self._loop = asyncio.get_running_loop()
-        self._tasks = {self._loop.create_task(self._accept())}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop.add_reader(listener, self._accept)
 
     def close(self) -> None:
         """Listen no longer."""
+        self._loop.remove_reader(self.listener)
         for task in self._tasks:
             task.cancel()
         self.listener.close()
 
-    async def _accept(self) -> None:
-        while True:
-            connection, _ = await self._loop.sock_accept(self.listener)
-            task = self._loop.create_task(self._greet(connection))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _accept(self) -> None:
+        try:
+            connection, _ = self.listener.accept()
+        except OSError:
+            return  # it has gone already
+
+        def greeted(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():  # before it began
+                connection.close()
+
+        task = self._loop.create_task(self._greet(connection))
+        self._tasks.add(task)
+        task.add_done_callback(greeted)
 
     async def _greet(self, connection: socket.socket) -> None:
         connection.setblocking(False)

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mockserver.world.world import World
 
@@ -28,8 +28,6 @@ class Pacer:
 
     def __init__(self, world: World, real: Callable[[], float] = time.monotonic, *, leaps: bool = False) -> None:
         self.leaps = leaps
-        self.patience: float | None = None
-        """Real seconds without anything happening after which a clock that stands moves to the next event."""
         self._world = world
         self._real = real
         self._waiting: dict[object, Callable[[], bool]] = {}
@@ -95,11 +93,5 @@ class Pacer:
                     continue
             due = self._world.due()
             wait = math.inf if due is None else self._world.clock.real_until(due, self._real())
-            impatient = self.patience is not None and due is not None and math.isinf(wait)
-            try:
-                await asyncio.wait_for(
-                    self._stirred.wait(), self.patience if impatient else None if math.isinf(wait) else wait
-                )
-            except TimeoutError:
-                if impatient:
-                    self._world.jump_to_next(self._real())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stirred.wait(), None if math.isinf(wait) else wait)

@@ -6,6 +6,7 @@ The handle, `mockserver run` and clients in other languages ask it instead of kn
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,12 +21,12 @@ from mockserver.provider.model import Provider
 from mockserver.web.emulator import MAIN, Emulator, Stage
 from mockserver.web.offer import Offer, Served
 
-LET_GO = 10
-"""Turns of the event loop in which a call that has arrived with the question gets under way."""
+LET_GO = 20
+"""Turns of the event loop in which a connection or a call that has arrived with the question gets under way."""
 SHORT = 0.0005
 """Real seconds between two looks whether calls are answered."""
-PATIENCE = 0.02
-"""Real seconds that clients who live by the clock get for their own work before it moves by itself."""
+PATIENCE = 1.0
+"""Real seconds after which a call under way is taken to wait for its client, who sends or reads slowly."""
 ANY_KEY = "mock-key"
 """Where a provider's folder does not say how a key looks."""
 
@@ -48,33 +49,47 @@ def ways(emulator: Emulator, stage_of: Callable[[Request], Stage]) -> list[Route
         return JSONResponse({"ports": {name: listener.port for name, listener in stage.ports.items()}})
 
     async def idle(request: Request) -> Response:
-        """The clock, once no call is under way but held ones; `waiting` tells whether anybody waits for it to move."""
+        """The clock, once no call is under way but held ones."""
         stage = stage_of(request)
         for _ in range(LET_GO):
             await asyncio.sleep(0)
-        while stage.busy > len(stage.held):
+        patience = time.monotonic() + PATIENCE
+        while stage.busy > len(stage.held) and time.monotonic() < patience:
             await asyncio.sleep(SHORT)
-        return JSONResponse({**_clock(stage), "waiting": stage.pacer.busy})
+        return JSONResponse(_clock(stage))
 
     async def virtual(request: Request) -> Response:
-        """Whether clients live by the world's clock: `{"on": true}`. Then they sign by it, and it does not keep them.
-
-        While it stands and somebody waits for it, and nothing is asked for a moment, it moves to the next event.
-        """
+        """Whether clients live by the world's clock, and sign by it: `{"on": true}`. Then it is they who move it."""
         stage = stage_of(request)
         wanted = orjson.loads(await request.body() or b"{}")
         if not isinstance(wanted, dict) or set(wanted) != {"on"} or not isinstance(wanted["on"], bool):
             raise UserError(f'virtual takes {{"on": true}} or {{"on": false}}; got {wanted!r}')
         stage.virtual = wanted["on"]
-        stage.pacer.patience = PATIENCE if stage.virtual else None
-        stage.pacer.stir()
         return JSONResponse(_clock(stage))
+
+    async def advance(request: Request) -> Response:
+        """Move towards a moment, `{"until": MOMENT}`, and no further than the next event while anybody follows it.
+
+        With `{"until": null}` only to that event; `moved` tells whether there was anywhere to go.
+        """
+        stage = stage_of(request)
+        wanted = orjson.loads(await request.body() or b"{}")
+        until = wanted.get("until") if isinstance(wanted, dict) else wanted
+        if not isinstance(wanted, dict) or set(wanted) != {"until"} or not isinstance(until, int | float | None):
+            raise UserError(f'advance takes {{"until": MOMENT}}, Unix seconds or null; got {wanted!r}')
+        due = stage.world.due() if stage.pacer.busy else None
+        goals = [goal for goal in (until, due) if goal is not None]
+        if goals:
+            stage.world.move_to(min(goals), time.monotonic())
+            stage.pacer.stir()
+        return JSONResponse({**_clock(stage), "moved": bool(goals)})
 
     return [
         Route("/_mock/providers", providers),
         Route("/_mock/ports", ports, methods=["POST"]),
         Route("/_mock/idle", idle),
         Route("/_mock/virtual", virtual, methods=["POST"]),
+        Route("/_mock/advance", advance, methods=["POST"]),
     ]
 
 

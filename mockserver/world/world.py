@@ -80,6 +80,12 @@ class World:
         self.kernel.run_until(self.clock.jump(seconds, self._real))
         return self.now
 
+    def move_to(self, moment: float, real: float | None = None) -> float:
+        """Move forward to *moment*, if it has not passed, letting everything happen on the way."""
+        self.catch_up(real)
+        self.kernel.run_until(self.clock.move_to(moment, self._real))
+        return self.now
+
     def jump_to_next(self, real: float | None = None) -> bool:
         """Move to the next moment anything happens; false when nothing is due."""
         self.catch_up(real)

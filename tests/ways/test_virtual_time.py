@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import datetime
+import hashlib
 import io
 import json
 import queue
+import re
+import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from time import monotonic as old_monotonic
 from time import sleep as old_sleep
 from typing import Any
@@ -28,6 +34,12 @@ from tests.ways.clients import BODY, FEED, LASTS_90, STUCK, TASKS, AsyncPainter,
 
 def real_seconds() -> float:
     return time.perf_counter()
+
+
+def address_told_by(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    found = next(match for line in process.stdout if (match := re.search(r"http://[\d.:]+", line)))
+    return found.group()
 
 
 def test_a_task_of_90_seconds_is_followed_to_its_picture_without_waiting(studio: MockServer) -> None:
@@ -181,6 +193,181 @@ def test_a_thread_that_waits_lets_another_one_work(studio: MockServer) -> None:
 
     assert in_time
     assert polls == [46]
+
+
+def test_a_threads_join_waits_virtual_seconds(studio: MockServer) -> None:
+    began = studio.clock.now
+
+    with studio.virtual_time():
+        thread = threading.Thread(target=time.sleep, args=(90,))
+        thread.start()
+        thread.join(60)
+        after_a_minute = (thread.is_alive(), round(studio.clock.now - began))
+        thread.join()
+
+    assert after_a_minute == (True, 60)
+    assert studio.clock.now - began == pytest.approx(90, abs=0.001)
+
+
+# --- time stands while anybody works or anything is on its way ---
+
+
+def test_work_handed_from_thread_to_thread_takes_no_time(studio: MockServer) -> None:
+    began, rounds = studio.clock.now, 200
+    there, back = queue.Queue[int](), queue.Queue[int]()
+
+    def echo() -> None:
+        for _ in range(rounds):
+            back.put(there.get(timeout=60))
+
+    with studio.virtual_time(), concurrent.futures.ThreadPoolExecutor(1) as pool:
+        thread = threading.Thread(target=echo)
+        thread.start()
+        for number in range(rounds):
+            there.put(number)
+            assert back.get(timeout=60) == number
+            assert pool.submit(lambda number: number + 1, number).result(60) == number + 1
+        thread.join()
+
+    assert studio.clock.now == began
+
+
+def test_a_connection_that_is_being_opened_takes_no_time(studio: MockServer) -> None:
+    began = studio.clock.now
+
+    with studio.virtual_time():
+        answer = httpx.post(f"{studio.url}{TASKS}/prompt", json=BODY, headers=headers(studio.api_key))
+        url = f"{studio.ws_url}{FEED}?authorization={submitted(answer.json())['prompt_token']}"
+        for _ in range(20):
+            with connect_sync(url, open_timeout=0.001, close_timeout=0.001):
+                pass
+
+    assert studio.clock.now == began
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells whether a thread runs")
+def test_a_long_computation_in_c_is_no_waiting(studio: MockServer) -> None:
+    began, done = studio.clock.now, threading.Event()
+
+    def work() -> None:
+        hashlib.pbkdf2_hmac("sha256", b"a", b"b", 3_000_000)
+        done.set()
+
+    with studio.virtual_time():
+        threading.Thread(target=work).start()
+        assert done.wait(0.001)
+
+    assert studio.clock.now == began
+
+
+def test_an_emulator_elsewhere_that_stops_for_a_while_costs_no_time() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "mockserver", "serve", "genstudio", "--port", "0", "--clock", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            with MockServer.at(address_told_by(process)) as server, server["genstudio"].virtual_time():
+                studio = server["genstudio"]
+                began = studio.clock.now
+                answer = httpx.post(f"{studio.url}{TASKS}/prompt", json=BODY, headers=headers(studio.api_key))
+                url = f"{studio.ws_url}{FEED}?authorization={submitted(answer.json())['prompt_token']}"
+                process.send_signal(signal.SIGSTOP)
+                with (
+                    subprocess.Popen(["sh", "-c", f"sleep 0.8; kill -CONT {process.pid}"]),
+                    connect_sync(url, open_timeout=0.001) as feed,
+                ):
+                    opened = studio.clock.now
+                    told = [str(text) for text in feed]
+        finally:
+            process.kill()
+
+    assert opened == began
+    assert json.loads(told[-1])["comfy_task_info"]["status"] == 3
+
+
+def test_one_who_is_told_something_by_a_sleeper_sees_the_moment_of_it(studio: MockServer) -> None:
+    told, heard = queue.Queue[float](), []
+
+    def tell() -> None:
+        for _ in range(20):
+            time.sleep(10)
+            told.put(time.time())
+        time.sleep(1000)
+
+    def listen() -> None:
+        for _ in range(20):
+            moment = told.get()
+            heard.append(time.time() - moment)
+
+    with studio.virtual_time():
+        threads = [threading.Thread(target=work) for work in (tell, listen)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert heard == [0] * 20
+
+
+def test_a_reader_of_a_feed_sees_each_message_at_its_moment_while_another_sleeps(studio: MockServer) -> None:
+    seen: list[float] = []
+
+    def read(url: str) -> None:
+        with connect_sync(url) as feed:
+            seen.extend(time.time() for _ in feed)
+
+    with studio.virtual_time():
+        answer = httpx.post(f"{studio.url}{TASKS}/prompt", json=BODY, headers=headers(studio.api_key))
+        task = submitted(answer.json())
+        url = f"{studio.ws_url}{FEED}?authorization={task['prompt_token']}"
+        thread = threading.Thread(target=read, args=(url,))
+        thread.start()
+        time.sleep(3600)
+        thread.join()
+
+    (exchange,) = studio.called("progress")
+    sent = [frame["at"] for frame in exchange["frames"] if frame["sent"]]
+    assert len(sent) > 5
+    assert seen == sent
+
+
+def test_who_sends_slowly_is_waited_for(studio: MockServer) -> None:
+    began = studio.clock.now
+
+    def pieces() -> Iterator[bytes]:
+        body = json.dumps(BODY).encode()
+        for start in range(0, len(body), 1000):
+            yield body[start : start + 1000]
+            time.sleep(60)
+
+    with studio.virtual_time():
+        key = {**headers(studio.api_key), "content-type": "application/json"}
+        answer = httpx.post(f"{studio.url}{TASKS}/prompt", content=pieces(), headers=key)
+
+    assert submitted(answer.json())
+    assert studio.clock.now - began >= 60
+
+
+def test_a_thread_that_waits_longer_than_the_context_goes_on_in_real_time(studio: MockServer) -> None:
+    waiting, woken = threading.Event(), threading.Event()
+
+    def work() -> None:
+        waiting.set()
+        told.wait()
+        woken.set()
+
+    told = threading.Event()
+    with studio.virtual_time():
+        thread = threading.Thread(target=work)
+        thread.start()
+        waiting.wait()
+    with studio.virtual_time():
+        time.sleep(3600)
+    told.set()
+    thread.join()
+
+    assert woken.is_set()
 
 
 def test_sleepers_wake_in_the_order_of_their_moments(studio: MockServer) -> None:

@@ -100,7 +100,12 @@ def first_with_websocket_client(url: str) -> Any:
 def first_with_aiohttp(url: str) -> Any:
     async def first() -> Any:
         async with aiohttp.ClientSession() as session, session.ws_connect(url) as feed:
-            return (await feed.receive()).data
+            line = feed.get_extra_info("socket")
+            found = (await feed.receive()).data
+        # aiohttp itself does not wait for the end of TLS.
+        while line.fileno() != -1:
+            await asyncio.sleep(0.001)
+        return found
 
     return asyncio.run(first())
 

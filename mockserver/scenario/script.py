@@ -395,7 +395,7 @@ def _fault(do: TaskAction, rule: str, task: Task, provider: Provider) -> Fault |
     if condition is None:
         return None
     cause = ("RuntimeError", do.message or errors.TEXT)
-    if do.outcome == "out-of-memory":
+    if "out-of-memory" in (do.outcome, condition):
         # Source: what PyTorch raises and ComfyUI shows when a card is full.
         cause = ("torch.OutOfMemoryError", "Allocation on device 0 would exceed allowed memory. (out of memory)")
     facts = {"cause.type": cause[0], "cause.text": cause[1], "input.value": errors.TEXT, "violation.text": errors.TEXT}

@@ -57,6 +57,16 @@ def test_only_its_own_files_are_served(http: Any, name: str) -> None:
     assert http.get(f"/_mock/ui/{name}").status_code in (400, 404)
 
 
+def test_an_error_on_demand_tells_the_same_cause_as_its_scenario(http: Any) -> None:
+    http.post("/_mock/fail", json={"error": "out-of-memory"})
+    task = submit(http)
+    http.post("/_mock/clock", json={"jump": 600})
+
+    told = http.get(f"/_mock/tasks/genstudio/{task}").json()
+
+    assert "torch.OutOfMemoryError" in told["failure"]["message"]
+
+
 def test_every_condition_is_said_in_words() -> None:
     words = (STATIC / "words.js").read_text("utf-8")
 

@@ -1,7 +1,7 @@
 // The frame: clock, world, pages, keys. Each page is a module that makes an element and says how it is kept up to date.
 
 import { day, fill, h, icon, say, span, time } from './dom.js';
-import { change, changed, connect, now, state, turn, watch, world } from './store.js';
+import { change, changed, connect, now, openWorld, state, turn, visit, watch, world } from './store.js';
 import { exchanges } from './exchanges.js';
 import { problems } from './problems.js';
 import { providers } from './providers.js';
@@ -126,8 +126,6 @@ function tools() {
   });
 }
 
-const visit = (id) => { location.href = id === 'main' ? '/_mock/' : `/_mock/?world=${encodeURIComponent(id)}`; };
-
 function theme() {
   const dark = document.documentElement.dataset.theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
   setTheme(dark === 'dark' ? 'light' : 'dark');
@@ -162,14 +160,7 @@ function worldDialog() {
     if (id.value) wanted.id = id.value;
     if (seed.value) wanted.seed = Number(seed.value);
     if (rate.value) wanted.rate = Number(rate.value);
-    try {
-      const answer = await fetch('/_mock/worlds', { method: 'POST', body: JSON.stringify(wanted) });
-      const made = await answer.json();
-      if (!answer.ok) throw new Error(made.error);
-      visit(made.id);
-    } catch (error) {
-      say(error.message, true);
-    }
+    await openWorld(wanted);
   } }, h('label', {}, 'Name', id), h('label', {}, 'Seed', seed), h('label', {}, 'Rate', rate), h('div.actions', {}, h('button.primary', {}, 'Make it')));
   dialog('New world', h('p', {}, 'A world has its own clock, tasks, files and scenarios; parallel tests share a server that way.'), form);
 }

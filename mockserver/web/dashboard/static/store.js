@@ -61,6 +61,21 @@ export async function change(method, path, body) {
 export const fileUrl = (what, provider, index, id) => `${base}/${what}/${encodeURIComponent(provider)}/${index}/${encodeURIComponent(id)}`;
 export const turn = (how) => change('POST', '/clock', how);
 
+/** Go to another world, at the page that is shown or at another. */
+export const visit = (id, hash = '') => { location.href = (id === 'main' ? '/_mock/' : `/_mock/?world=${encodeURIComponent(id)}`) + hash; };
+
+/** Make a world with words of a scenario's setting, and go there. */
+export async function openWorld(wanted, hash) {
+  try {
+    const answer = await fetch('/_mock/worlds', { method: 'POST', body: JSON.stringify(wanted) });
+    const made = await answer.json();
+    if (!answer.ok) throw new Error(made.error);
+    visit(made.id, hash);
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
 export async function overview() {
   state.overview ??= await ask('/overview');
   return state.overview;

@@ -2,13 +2,13 @@
 
 import { copyButton, fill, h, say } from './dom.js';
 import { said, sources } from './sources.js';
-import { overview } from './store.js';
+import { openWorld, overview } from './store.js';
 
 export function variants(parts) {
   const search = h('input', { type: 'search', placeholder: 'Search questions…', 'aria-label': 'Search variants', oninput: () => draw() });
   const tabs = h('div.chips', { role: 'group', 'aria-label': 'Provider' });
   const list = h('div.questions');
-  const element = h('div.page', {}, h('h1', {}, 'Variants'), h('p.lead', {}, 'Open questions of the documentation. Switch a reading when the server starts; your client should survive each.'), h('div.filters', {}, search, tabs), list);
+  const element = h('div.page', {}, h('h1', {}, 'Variants'), h('p.lead', {}, 'Open questions of the documentation. Copy a reading as an option for the start, or try it in a world of its own; your client should survive each.'), h('div.filters', {}, search, tabs), list);
   let found = null;
   let chosen = parts[0];
   const go = ([name]) => { chosen = name; draw(); };
@@ -22,7 +22,8 @@ export function variants(parts) {
       h('ul', {}, variant.readings.map((reading) => {
         const option = `--variant ${provider.name}.${variant.name}=${reading.name}`;
         const now = reading.name === variant.reading;
-        return h('li', { className: now ? 'now' : '' }, h('div', {}, h('strong', {}, reading.name), now ? h('span.pill.done', {}, 'in force') : null, reading.name === variant.default ? h('span.pill', {}, 'default') : null, copyButton(option, `option ${option}`)),
+        return h('li', { className: now ? 'now' : '' }, h('div', {}, h('strong', {}, reading.name), now ? h('span.pill.done', {}, 'in force') : null, reading.name === variant.default ? h('span.pill', {}, 'default') : null, copyButton(option, `option ${option}`),
+            now ? null : h('button.quiet.try', { type: 'button', title: 'Make a world in which it is read this way, and go there', onclick: () => openWorld({ variants: { [provider.name]: { [variant.name]: reading.name } } }, `#/variants/${provider.name}`) }, 'Try it')),
           h('p', {}, reading.why), h('p.soft', {}, said(provider, reading.source)));
       })))), sources(provider));
   }

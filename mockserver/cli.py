@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mockserver import data, settings
+from mockserver import completing, data, settings
 from mockserver.errors import MockServerError, SchemaFolderError, UserError
 from mockserver.options import FILE, FOLDER, SCHEMAS, defaults, server_options, settings_of, table_above
 
@@ -68,7 +68,7 @@ def commands(context: click.Context) -> None:
 
 
 @commands.command(short_help="Serve providers until Ctrl-C.")
-@click.argument("providers", nargs=-1, metavar="[PROVIDER]...")
+@click.argument("providers", nargs=-1, metavar="[PROVIDER]...", shell_complete=completing.provider)
 @server_options
 @click.option(
     "--log",
@@ -110,7 +110,14 @@ def _announce(running: Any) -> None:
 @commands.command(
     context_settings={"allow_interspersed_args": False}, short_help="Run a command beside an emulator, judge its calls."
 )
-@click.option("--provider", "providers", multiple=True, metavar="NAME", help="Whom to serve (repeatable).")
+@click.option(
+    "--provider",
+    "providers",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completing.provider,
+    help="Whom to serve (repeatable).",
+)
 @server_options
 @click.option("--expect", multiple=True, metavar="RULE", help="A rule that is broken on purpose (repeatable).")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
@@ -131,7 +138,7 @@ def run(command: tuple[str, ...], expect: tuple[str, ...], **options: Any) -> in
 
 
 @commands.command(short_help="List what can go wrong, or check a file of your own.")
-@click.argument("name", required=False, metavar="[NAME|FILE]")
+@click.argument("name", required=False, metavar="[NAME|FILE]", shell_complete=completing.scenario)
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def scenarios(name: str | None, as_json: bool) -> None:
     """List the ready scenarios for --scenario, one line each; with NAME or a FILE, print one, checked.
@@ -188,7 +195,7 @@ def providers(context: click.Context, schemas_dir: Path | None, as_json: bool) -
 
 
 @providers.command(short_help="Tell all about providers.")
-@click.argument("names", nargs=-1, metavar="[NAME ...]")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=completing.provider)
 @SCHEMAS
 def show(names: tuple[str, ...], schemas_dir: Path | None) -> None:
     """Tell a provider's operations, states, errors, variants with their readings, and sources; no name means all."""
@@ -204,10 +211,14 @@ def show(names: tuple[str, ...], schemas_dir: Path | None) -> None:
 @click.argument("folder", type=FOLDER, metavar="DIR")
 def check(folder: Path) -> None:
     """Check a provider's folder wholly, every reading of every variant included."""
+    from rich.console import Console
+
     from mockserver.provider import check
 
     try:
-        provider, *others = check(folder)
+        # Dozens of ways to load it: a few seconds in which a person sees that something happens, on a terminal only.
+        with Console(stderr=True).status(f"Loading {folder} with each reading of each variant"):
+            provider, *others = check(folder)
     except SchemaFolderError as error:
         raise UserError(f"{folder / error.file} at {error.pointer or '/'}: {error.problem}") from None
     click.echo(f"{folder}: nothing to object to; {len(provider.variants)} variants, {len(others) + 1} ways to load it")
@@ -254,7 +265,7 @@ def _print_json(document: Any) -> None:
 
 
 @commands.command(short_help="Do a provider's main job as a client would.")
-@click.argument("provider", required=False)
+@click.argument("provider", required=False, shell_complete=completing.provider)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -281,7 +292,7 @@ def demo(provider: str | None, out: Path, rate: float) -> None:
 
 
 @commands.command(short_help="Say what is wrong with this set-up.")
-@click.argument("providers", nargs=-1, metavar="[PROVIDER]...")
+@click.argument("providers", nargs=-1, metavar="[PROVIDER]...", shell_complete=completing.provider)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that a server would listen on.")
 @click.option(
     "--port",

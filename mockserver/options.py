@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from mockserver import data, settings
+from mockserver import completing, data, settings
 from mockserver.errors import UserError, nearest
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -39,7 +39,12 @@ _OPTIONS = (
     click.option("--workflows", "workflows_dir", type=FOLDER, metavar="DIR", help="Hosted workflows, ID.json each."),
     click.option("--any-workflow", is_flag=True, help="Unknown workflow ids run the sample."),
     click.option(
-        "--variant", "variants", multiple=True, metavar="PROVIDER.NAME=VALUE", help="Reading of an open question."
+        "--variant",
+        "variants",
+        multiple=True,
+        metavar="PROVIDER.NAME=VALUE",
+        shell_complete=completing.reading,
+        help="Reading of an open question.",
     ),
     click.option("--api-key", "api_keys", multiple=True, metavar="KEY", help="The only keys accepted (repeatable)."),
     click.option("--accounts", type=FILE, metavar="FILE", help="Keys, tenants, pools and balances."),
@@ -54,9 +59,21 @@ _OPTIONS = (
         metavar="FILE|DIR",
         help="Your model files (repeatable).",
     ),
-    click.option("--scenario", "scenarios", multiple=True, metavar="FILE|NAME", help="What goes wrong (repeatable)."),
     click.option(
-        "--fail", "fails", multiple=True, metavar="NAME", help="An error that calls or tasks meet (repeatable)."
+        "--scenario",
+        "scenarios",
+        multiple=True,
+        metavar="FILE|NAME",
+        shell_complete=completing.scenario,
+        help="What goes wrong (repeatable).",
+    ),
+    click.option(
+        "--fail",
+        "fails",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=completing.error,
+        help="An error that calls or tasks meet (repeatable).",
     ),
     click.option(
         "--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="Host that may use /_mock (repeatable)."

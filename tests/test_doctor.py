@@ -121,6 +121,28 @@ def test_the_shell_is_told_the_commands() -> None:
     assert "serve" in told.stdout
 
 
+@pytest.mark.parametrize(
+    ("begun", "completed"),
+    [
+        pytest.param("serve gen", "genstudio", id="provider"),
+        pytest.param("providers show al", "aliyun", id="provider to show"),
+        pytest.param("serve --scenario node-f", "node-fails-once", id="scenario"),
+        pytest.param("serve --fail out-of", "out-of-memory", id="error"),
+        pytest.param("serve --variant genstudio.key-format", "genstudio.key-format=any", id="reading"),
+    ],
+)
+def test_the_shell_is_told_the_names(begun: str, completed: str) -> None:
+    words = ["mockserver", *begun.split()]
+    asked = {"_MOCKSERVER_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+
+    told = subprocess.run(
+        [sys.executable, "-m", "mockserver"],
+        cwd=ROOT, env=os.environ | asked, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+
+    assert f"plain,{completed}" in told.stdout.splitlines()
+
+
 def test_serve_writes_a_line_of_json_for_each_exchange() -> None:
     command = [sys.executable, "-m", "mockserver", "serve", "genstudio", "--port", "0", "--log", "json"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:

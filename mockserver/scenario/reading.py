@@ -279,6 +279,11 @@ def _misfits(rule: Rule, kind: str, entry: Mapping[str, Any], said: Mapping[str,
                 yield f"answer/headers/{escape(header)}", "is no name that a header can have"
             if not _FIELD.fullmatch(value):
                 yield f"answer/headers/{escape(header)}", f"is {value!r}; {_FIELDS}"
+    if isinstance(do, FeedAction) and do.close is not None and not _may_close(do.close[0]):
+        problem = (
+            f"is {do.close[0]}, which no frame may carry; 1006 cuts the connection, others are 1000 to 1003, 1007 to"
+        )
+        yield "feed/close/code", f"{problem} 1014 and 3000 to 4999"
     if isinstance(do, WireAction) and do.content_type is not None and not _FIELD.fullmatch(do.content_type):
         yield "wire/content-type", f"is {do.content_type!r}; {_FIELDS}"
     if isinstance(do, TaskAction):
@@ -294,6 +299,11 @@ def _misfits(rule: Rule, kind: str, entry: Mapping[str, Any], said: Mapping[str,
     since, until = rule.when.since, rule.when.until
     if since is not None and until is not None and since.absolute == until.absolute and since.seconds >= until.seconds:
         yield "when/window", "it ends before it begins"
+
+
+def _may_close(code: int) -> bool:
+    """Whether a WebSocket may be closed with *code* (RFC 6455, 7.4), or cut."""
+    return code in (1000, 1001, 1002, 1003, 1006) or 1007 <= code <= 1014 or code >= 3000
 
 
 def _when(said: Mapping[str, Any], name: str, pointer: str) -> When:

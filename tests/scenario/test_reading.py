@@ -63,6 +63,9 @@ def test_yaml_takes_dates_and_yes_for_texts() -> None:
             "is no JSON Schema",
             id="a reference to nothing",
         ),
+        pytest.param(
+            "rules: [{feed: {close: {code: 1005, after: 1}}}]", "/rules/0/feed/close/code", "1006 cuts", id="no code"
+        ),
         pytest.param("rles: []", "/rles", "is no known word; near: rules", id="a word misspelt"),
         pytest.param(
             "rules: [{}]", "/rules/0", "says not what to do; a rule needs exactly one of task", id="no action"

@@ -252,8 +252,11 @@ def workflow(file: Path, form: str | None, name: str | None, schemas_dir: Path |
         _print_json(parameters.ranges(hosted))
         return
     folder = schemas_dir or data.schemas()
-    name = name or next(iter(data.providers(folder)))
-    provider = load(data.provider(folder, name), name=name)
+    named = [name] if name else data.providers(folder)
+    loaded = (load(data.provider(folder, one), name=one) for one in named)
+    provider = next((one for one in loaded if name or console.runs_by_id(one)), None)
+    if provider is None:
+        raise UserError(f"none of these providers runs a workflow by its id: {', '.join(named)}")
     if form == "curl":
         click.echo(console.trial_curl(provider, hosted))
     else:

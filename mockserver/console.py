@@ -48,7 +48,19 @@ def body_schema(provider: Provider, workflow: Workflow) -> dict[str, Any]:
     return {"$schema": dialect, "type": "object", "required": list(members), "properties": members}
 
 
+def runs_by_id(provider: Provider) -> bool:
+    """Whether *provider* takes a hosted workflow by its id, and changes of its inputs by node."""
+    return _submits(provider) is not None
+
+
 def _submit(provider: Provider) -> tuple[str, Mapping[str, Any]]:
+    found = _submits(provider)
+    if found is None:
+        raise UserError(f"{provider.name} runs no workflow by its id; name another provider with --provider")
+    return found
+
+
+def _submits(provider: Provider) -> tuple[str, Mapping[str, Any]] | None:
     """Find where workflows are submitted by their id: the address, and the schema of the body."""
     for operation in provider.operations:
         if operation.verb.name != "submit":
@@ -59,7 +71,7 @@ def _submit(provider: Provider) -> tuple[str, Mapping[str, Any]]:
         if {"workflow.id", "task.overrides"} <= marks:
             host = f"https://{provider.hosts[0]}" if provider.hosts else "http://127.0.0.1:8787"
             return f"{host}{provider.mounts[-1] if provider.mounts else ''}{operation.path}", schema
-    raise UserError(f"{provider.name} runs no workflow by its id; name another provider with --provider")
+    return None
 
 
 def _filled(provider: Provider, schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -243,7 +243,7 @@ def test_the_parameters_of_a_workflow_are_printed_with_their_ranges(capsys: pyte
 def test_the_trial_run_is_a_curl_command_with_every_parameter_as_stored(capsys: pytest.CaptureFixture[str]) -> None:
     file = data.fixtures() / "workflows" / "wf-c73diz7kadp6ffgn.json"
 
-    _, out, _ = run(capsys, "workflow", str(file), "--curl", "--provider", "genstudio")
+    _, out, _ = run(capsys, "workflow", str(file), "--curl")  # of the first provider that hosts workflows
 
     words = shlex.split(out)
     graph = json.loads(file.read_bytes())

@@ -31,10 +31,12 @@ class Links(Protocol):
 class Call:
     """One call or connection: `id` is drawn from machine.json's `call.id`, `at` is Unix seconds of its arrival."""
 
-    __slots__ = ("at", "chance", "folder", "id", "operation", "query", "status")
+    __slots__ = ("at", "chance", "folder", "id", "operation", "query", "size", "status")
 
     def __init__(self, *, at: float, operation: str, chance: Chance, id: str = "") -> None:
         self.at, self.operation, self.chance, self.id = at, operation, chance, id
+        self.size = 0
+        """Bytes of its body."""
         self.status: int | None = None
         self.query: Mapping[str, str] = {}
         """As the client wrote it; the first of several."""

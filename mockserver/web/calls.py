@@ -146,6 +146,7 @@ async def _answer(
             await _compose(place, service, marks)
             stage.now()
         document = request.body if isinstance(request.body, dict | list) else None
+        call.size = len(body)
         if facts is None:
             outcome = service.perform(operation.verb, marks, call, account, document=document)
         else:

@@ -47,7 +47,7 @@ WORLD_WORDS = ("id", "scenario", "port")
 MAX_OFFERS = 32
 """Offers that settings of worlds asked for are kept up to this number; worlds keep theirs anyway."""
 MIB = 1024 * 1024
-JOURNALS, TRAFFIC, UPLOADS = 256 * MIB, 256 * MIB, 512 * MIB
+JOURNALS, TRAFFIC, UPLOADS, REQUESTS = 256 * MIB, 256 * MIB, 512 * MIB, 512 * MIB
 """Bytes that all worlds of a server may keep together, see `Budget`: some are full, or all hold a little."""
 DEFAULT = Setting()
 
@@ -186,7 +186,13 @@ class Stage:
         secrets = {"token": self._secret(provider.name, "token")}
         setup = self.offer.hosting.setup(provider, secrets, self.recorder.problem, lambda: self.world.service(provider))
         slots = setup.slots if self.slots is None else self.slots
-        return replace(setup, outlook=self.scripts.outlook(setup.outlook), slots=slots, uploads=self.emulator.uploads)
+        return replace(
+            setup,
+            outlook=self.scripts.outlook(setup.outlook),
+            slots=slots,
+            uploads=self.emulator.uploads,
+            requests=self.emulator.requests,
+        )
 
     def _access_key(self, store: Provider, provider: str) -> str:
         """Draw the id of the key that signs links, in the form that the store's machine gives for an account."""
@@ -211,6 +217,7 @@ class Emulator:
     def __init__(self, settings: Settings, *, leaps: bool = False, real: Callable[[], float] = time.monotonic) -> None:
         self.results = Results()
         self.journals, self.traffic, self.uploads = Budget(JOURNALS), Budget(TRAFFIC), Budget(UPLOADS)
+        self.requests = Budget(REQUESTS)
         self.leaps = leaps
         self.listen: Callable[[str, str, int], Awaitable[Listener]] | None = None
         """Opens a port (0 for a free one) for one provider in one world; given by whoever owns the sockets."""

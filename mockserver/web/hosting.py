@@ -359,16 +359,28 @@ class _Shown:
         return sorted(file.name for file in uploads if file.media.partition("/")[0] in kinds)
 
 
+MOST_KEPT = 64 * 1024 * 1024
+"""Bytes of the requests that kept results hold."""
+
+
+def _weight(files: Sequence[File]) -> int:
+    """Return the bytes of the request that is held for *files*, the results of one node."""
+    return files[0].task.size if files and files[0].task is not None else 0
+
+
 class _Kept:
     """What runs have left of a service's nodes, by line and signature.
 
     Args:
         most: of more nodes than these the least used go; `latest` for those alone that the latest graph has, too.
+
+    What a node left holds the request of its run, so that the least used go also when these take more than `MOST_KEPT`.
     """
 
     def __init__(self, catalogue: Catalogue, inputs: _Inputs, most: int | Literal["latest"]) -> None:
         self._catalogue, self._inputs, self._most = catalogue, inputs, most
         self._known: dict[str, OrderedDict[str, tuple[File, ...]]] = {}
+        self._bytes = 0
 
     def recall(self, task: Task) -> Work | None:
         """See `Setup.recall`."""
@@ -380,7 +392,7 @@ class _Kept:
         if self._most == "latest":
             wanted = set(signatures.values())
             for signature in [one for one in known if one not in wanted]:
-                del known[signature]
+                self._bytes -= _weight(known.pop(signature))
         cached = frozenset(node.id for node in task.plan.nodes if signatures[node.id] in known)
         if not cached:
             return None
@@ -402,14 +414,16 @@ class _Kept:
                 continue  # it depends on the time, so that it always runs
             # Where files are numbered as ComfyUI does, a node that need not run again writes no new ones.
             counted = any(output.extension and task.runs.results.counts(output.root) for output in node.outputs)
-            known[signatures[node.id]] = tuple(task.runs.results.files_at(task, index)) if counted else ()
-            known.move_to_end(signatures[node.id])
-        while self._most != "latest" and len(known) > self._most:
-            known.popitem(last=False)
+            files = tuple(task.runs.results.files_at(task, index)) if counted else ()
+            self._bytes += _weight(files) - _weight(known.pop(signatures[node.id], ()))
+            known[signatures[node.id]] = files
+        most = len(known) if self._most == "latest" else self._most
+        while len(known) > most or (self._bytes > MOST_KEPT and len(known) > 1):
+            self._bytes -= _weight(known.popitem(last=False)[1])
 
     def forget(self, line: str) -> None:
         """See `Setup.forget`."""
-        self._known.pop(line, None)
+        self._bytes -= sum(map(_weight, self._known.pop(line, {}).values()))
 
     def _sizes(self, task: Task) -> dict[str, tuple[int, int]]:
         graph = task.graph

@@ -16,6 +16,7 @@ from mockserver.errors import UserError
 from mockserver.provider.model import Kind, Provider, QueueRule, Refusal, Step
 from mockserver.provider.scope import Call, Scope
 from mockserver.provider.vocabulary import FAILURES
+from mockserver.world.budget import Account
 from mockserver.world.chance import Stream
 from mockserver.world.events import Callback, Event, QueueLength, Watch, Watches
 from mockserver.world.files import File, normal
@@ -73,6 +74,7 @@ class Runs:
         """Tasks that have not ended, by number, also those a client has deleted meanwhile."""
         self.finished: OrderedDict[int, Task] = OrderedDict()
         """In the order they ended."""
+        self._requests = Account(setup.max_request_bytes, setup.requests)
         self.running: dict[int, Task] = {}
         self.lines: dict[str, Line[Waiting]] = {}
         """Id of the line's thing, `""` for the one line -> it."""
@@ -185,7 +187,8 @@ class Runs:
         if keep_files and task.started is not None:
             self.results.keep(task)
         self.tasks.remove(task)
-        self.finished.pop(task.number, None)
+        if self.finished.pop(task.number, None) is not None:
+            self._requests.change(-task.size)
         if not keep_files or task.started is None:
             self.results.drop(task)
         line = self.lines.get(task.line_id)
@@ -195,14 +198,21 @@ class Runs:
             if tell:
                 self._tell("queue.changed", line=line)
 
+    def close(self) -> None:
+        """Let go of who watches, and give the room of the requests back: its world is no more."""
+        self.watches.close()
+        self._requests.close()
+
     def _expire(self) -> None:
         finished = self.finished
         while finished:
             oldest = next(iter(finished.values()))
             kept = self._kind.keep is None or oldest.finished is None or oldest.finished + self._kind.keep > self.now
-            if kept and len(finished) <= self.setup.max_finished:
+            over = len(finished) > self.setup.max_finished or (self._requests.change(0) and len(finished) > 1)
+            if kept and not over:
                 return
             del finished[oldest.number]
+            self._requests.change(-oldest.size)
             self.tasks.remove(oldest)
             self.results.drop(oldest)
 
@@ -482,6 +492,7 @@ class Runs:
             line.leave(task.key)
         if self.tasks.get(task.id) is task:
             self.finished[task.number] = task
+            self._requests.change(task.size)
         if self.watches:
             self._tell(f"task.{name}", task, line=line)
             self._tell("queue.changed", line=line)

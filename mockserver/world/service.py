@@ -325,7 +325,7 @@ class Service:
         )
         outcome.check = work.check
         task.front, task.new_seeds = bool(first_of(marks, "task.front")), order.new_seeds
-        task.id = id or self._new_id(task)
+        task.id, task.size = id or self._new_id(task), asked.call.size
         self.runs.submit(task, self._operation_facts(asked.call))
         outcome.task, outcome.tasks, outcome.changed = task, (task,), True
 

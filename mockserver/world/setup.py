@@ -120,6 +120,10 @@ class Setup:
     """Purpose -> secret, for signing what is drawn."""
     max_finished: int = 100_000
     """Finished tasks kept; the oldest go first."""
+    max_request_bytes: int = 256 * 1024 * 1024
+    """Bytes of the requests that finished tasks came by, as the client sent them."""
+    requests: Budget | None = None
+    """What such requests of all worlds may take together; None for no bound."""
     max_uploads: int = 10_000
     max_upload_bytes: int = 256 * 1024 * 1024
     uploads: Budget | None = None

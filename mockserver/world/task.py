@@ -142,6 +142,7 @@ class Task:
         "plan",
         "priority",
         "runs",
+        "size",
         "started",
         "state",
         "stop",
@@ -195,6 +196,8 @@ class Task:
         self.started: float | None = None
         self.finished: float | None = None
         self.state = ""
+        self.size = 0
+        """Bytes of the request that brought it, which it holds as long as it is known."""
         self._reached: tuple[tuple[str, float], ...] = ()
         self.duration = 0.0
         """How long its run takes if nothing stops it; known from the submit on."""

@@ -133,6 +133,6 @@ class World:
     def end(self) -> None:
         """Let go of who watches, and give the room back that others may need."""
         for service in self.services.values():
-            service.runs.watches.close()
+            service.runs.close()
             service.files.shelf.close()
         self.journal.close()

@@ -189,6 +189,8 @@ class Client:
     def __init__(self, setup: Setup = EVEN, *, seed: int = 0, of: Provider | None = None) -> None:
         self.world = World("test", seed=seed, start=START, setup=lambda provider: setup)
         self.provider = of or provider()
+        self.size = 0
+        """Bytes of its bodies."""
 
     @property
     def service(self) -> Service:
@@ -206,6 +208,7 @@ class Client:
     ) -> Any:
         named = {name.rstrip("_").replace("_", "-"): value for name, value in options.items()}
         call = self.service.call(f"{verb}-{of}")
+        call.size = self.size
         return self.service.perform(Verb(verb, of, named), marks or {}, call, account, document=body)
 
     def submit(self, *, account: Thing | None = None, **marks: Any) -> Any:

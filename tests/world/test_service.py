@@ -290,6 +290,21 @@ def test_finished_tasks_are_forgotten_oldest_first() -> None:
     assert client.do("list").tasks == tasks[2:]
 
 
+def test_finished_tasks_are_forgotten_when_their_requests_take_too_much_room() -> None:
+    client = Client(replace(EVEN, max_request_bytes=1000))
+    tasks = []
+    for size in (600, 300, 600, 5000):
+        client.size = size
+        tasks.append(client.submit())
+        client.world.jump(200)
+
+    assert client.do("list").tasks == tasks[3:]
+    client.size = 10
+    client.submit()
+    client.world.jump(200)
+    assert len(client.do("list").tasks) == 1
+
+
 def test_a_finished_task_is_forgotten_after_its_keep() -> None:
     client = Client(of=provider(keep=60))
     task = done(client)

@@ -117,6 +117,7 @@ def check_command(
 @click.option("--url", required=True, metavar="URL", help="Where the provider's server is.")
 @click.option("--max-tasks", type=click.IntRange(0), default=5, show_default=True, help="Submits in all.")
 @click.option("--walks", type=click.IntRange(0), default=20, show_default=True, help="Random walks along the links.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Other walks for another number.")
 @click.option("--submit", "submits", multiple=True, type=_FILE, metavar="FILE",
               help="Body of a submit that the server takes, JSON; the documented ones otherwise.")  # fmt: skip
 @click.option("--real", is_flag=True, help="The target is not on this machine, and that is meant.")
@@ -129,6 +130,7 @@ def verify_command(
     url: str,
     max_tasks: int,
     walks: int,
+    seed: int,
     submits: tuple[Path, ...],
     real: bool,
     schemas: Path | None,
@@ -144,7 +146,7 @@ def verify_command(
         try:
             target = verify.Target(promise, client, key=key, clock=verify.clock_of(client))
             bodies = [_json(path) for path in submits]
-            result = verify.verify(target, max_tasks=max_tasks, walks=walks, real=real, submits=bodies)
+            result = verify.verify(target, max_tasks=max_tasks, walks=walks, real=real, submits=bodies, seed=seed)
         except httpx.HTTPError as error:
             raise UserError(f"{url} does not answer: {str(error) or type(error).__name__}") from None
     if result.shortest:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from contracts.verify.drafts import Call
 from contracts.verify.report import report
 from contracts.verify.target import KEY, Clock, Target, allowed, clock_of, likely_key, opened
-from contracts.verify.walking import Verified, verify
+from contracts.verify.walking import Verified, verify, walk
 
 __all__ = [
     "KEY",
@@ -29,4 +29,5 @@ __all__ = [
     "opened",
     "report",
     "verify",
+    "walk",
 ]

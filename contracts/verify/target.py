@@ -41,7 +41,7 @@ class Clock:
     """The time of the server: its moment, Unix seconds, and how to let seconds pass."""
 
     now: Callable[[], float]
-    wait: Callable[[float], None]
+    wait: Callable[[float], object]
     by_hand: bool = False
     """Waiting costs nothing."""
 

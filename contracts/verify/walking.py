@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -56,7 +57,13 @@ class Verified:
 
 
 def verify(
-    target: Target, *, max_tasks: int = 5, walks: int = 20, real: bool = False, submits: Sequence[Json] = ()
+    target: Target,
+    *,
+    max_tasks: int = 5,
+    walks: int = 20,
+    real: bool = False,
+    submits: Sequence[Json] = (),
+    seed: int = 0,
 ) -> Verified:
     """Verify the server that *target* leads to; stop at the first breach, with the shortest way to it.
 
@@ -65,6 +72,7 @@ def verify(
         walks: random walks to try.
         real: the server is not on this machine; only tasks and files are touched.
         submits: bodies of submits that this server takes, instead of the documented ones.
+        seed: other walks for another number.
     """
     drafts = Drafts(target.promise, submits=submits)
     starting = {call.operation for call in drafts.submits()}
@@ -76,11 +84,29 @@ def verify(
         target.send(call)
         if _concluded(result, target):
             return result
-    _walk(target, drafts, result, max_tasks=max_tasks, walks=walks, real=real)
+    return walk(target, result, max_tasks=max_tasks, walks=walks, real=real, submits=submits, seed=seed)
+
+
+def walk(
+    target: Target,
+    result: Verified | None = None,
+    *,
+    max_tasks: int = 5,
+    walks: int = 20,
+    real: bool = False,
+    submits: Sequence[Json] = (),
+    seed: int = 0,
+) -> Verified:
+    """Take the walks of `verify` alone; add to *result*, and return it. Arguments are those of `verify`."""
+    drafts = Drafts(target.promise, submits=submits)
+    result = result or Verified(Verdict())
+    _walk(target, drafts, result, max_tasks=max_tasks, walks=walks, real=real, seed=seed)
     return result
 
 
-def _walk(target: Target, drafts: Drafts, result: Verified, *, max_tasks: int, walks: int, real: bool) -> None:
+def _walk(
+    target: Target, drafts: Drafts, result: Verified, *, max_tasks: int, walks: int, real: bool, seed: int
+) -> None:
     promise, clock = target.promise, target.clock
     submits = drafts.submits()
     examiner = Examiner([promise, *target.stores], chosen=promise.name)
@@ -240,7 +266,7 @@ def _walk(target: Target, drafts: Drafts, result: Verified, *, max_tasks: int, w
     )
     try:
         if walks:
-            run_state_machine_as_test(Walk, settings=chosen)
+            run_state_machine_as_test(seeded(seed)(Walk), settings=chosen)
     except (AssertionError, Flaky, FlakyFailure):
         if not result.shortest:
             raise

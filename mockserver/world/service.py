@@ -269,7 +269,8 @@ class Service:
         if account is not None:
             outcome.things["account"] = account
         if not _OF_LINKS.isdisjoint(marks):
-            outcome.link = Link(*(first_of(marks, f"link.{part}") for part in ("lifetime", "process", "expires")))
+            lifetime, process = first_of(marks, "link.lifetime"), first_of(marks, "link.process")
+            outcome.link = Link(lifetime, process, first_of(marks, "link.expires"))
         _VERBS[verb.name](self, Asked(verb, marks, call, account, None if document is NOTHING else document), outcome)
         return outcome
 

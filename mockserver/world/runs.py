@@ -490,6 +490,7 @@ class Runs:
         if line is not None:
             held = task.key in line.running
             line.leave(task.key)
+        task.key = ()
         if self.tasks.get(task.id) is task:
             self.finished[task.number] = task
             self._requests.change(task.size)

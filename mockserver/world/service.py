@@ -134,6 +134,8 @@ class Service:
         self._conditions: set[str] | None = None
         self._delays = {name: self.runs.delay(name) for name in provider.machine.delays}
         self._facts: dict[str, Mapping[str, Any]] = {}
+        self._last_used: dict[str, Thing] = {}
+        """What the latest submit used, by kind; never changed, since tasks share it."""
         self._usable: dict[str, str] = {}
         """Value name -> the kind of thing that a submit uses by it; empty for none."""
 
@@ -277,6 +279,10 @@ class Service:
     def _submit(self, asked: Asked, outcome: Outcome) -> None:
         marks = asked.marks
         things = self._used(marks, asked.account)
+        if things == self._last_used:
+            things = self._last_used  # one for all tasks that follow each other and use the same
+        else:
+            self._last_used = things
         if self._barred(self.runs.kind, things):
             raise self._refused("task", "barred", "", UNKNOWN)
         outcome.things.update(things)

@@ -198,7 +198,8 @@ class Task:
         self.state = ""
         self.size = 0
         """Bytes of the request that brought it, which it holds as long as it is known."""
-        self._reached: tuple[tuple[str, float], ...] = ()
+        self._reached: tuple[Any, ...] = ()
+        """States and moments in turn: pairs would double what a hundred thousand tasks keep of it."""
         self.duration = 0.0
         """How long its run takes if nothing stops it; known from the submit on."""
         self.estimate: float | None = None
@@ -252,11 +253,15 @@ class Task:
     @property
     def reached(self) -> dict[str, float]:
         """State -> the moment it was entered."""
-        return dict(self._reached)
+        return dict(self._moments())
+
+    def _moments(self) -> Iterator[tuple[str, float]]:
+        reached = iter(self._reached)
+        return zip(reached, reached, strict=True)
 
     def enter(self, state: str, at: float) -> None:
         self.state = state
-        self._reached = (*self._reached, (state, at))
+        self._reached = (*self._reached, state, at)
 
     @property
     def waited(self) -> float:
@@ -356,7 +361,7 @@ class Task:
         """What was told of its run so far: its states, and between them its nodes."""
         now = self.runs.now
         events = []
-        for state, at in self._reached:
+        for state, at in self._moments():
             events.append(Event(f"task.{state}", at, self))
             if at == self.started and state == self.runs.running_state:
                 events.append(Event("task.cached", at, self))

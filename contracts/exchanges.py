@@ -241,7 +241,7 @@ class Examiner:
                     )
         if "task.overrides" in marks:
             workflow = next(iter(marks.get("workflow.id", ())), None)
-            conduct.extend(overrides.breaches(marks["task.overrides"][0], workflow))
+            conduct.extend(overrides.breaches(marks["task.overrides"][0], workflow, whole=profile.classes))
             assertions += 1
         lifetime: Any = next(iter(marks.get("link.lifetime", ())), None)
         return Asked(

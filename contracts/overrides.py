@@ -17,19 +17,17 @@ from mockserver import data
 from mockserver.provider.documents import escape
 
 
-def breaches(overrides: Any, workflow: Any) -> list[Breach]:
-    """Return how *overrides* are none, or do not fit the workflow of this id."""
+def breaches(overrides: Any, workflow: Any, *, whole: bool = False) -> list[Breach]:
+    """Return how *overrides* are none, or do not fit the workflow of this id; *whole* workflows may stand for them."""
     if not isinstance(overrides, Mapping):
         return []
     nodes = [node for node in overrides.values() if isinstance(node, Mapping)]
-    if ("nodes" in overrides and "links" in overrides) or (nodes and all("class_type" in node for node in nodes)):
-        if any(_is_range(value) for node in nodes for value in _inputs(node).values()):
-            return [_ranges()]
-        return [
-            Breach("overrides-not-workflow", "error", "the exported workflow stands in their place", "/body/prompt")
-        ]
     if any(_is_range(value) for node in nodes for value in _inputs(node).values()):
         return [_ranges()]
+    exported = nodes and all("class_type" in node for node in nodes) and not whole
+    if exported or ("nodes" in overrides and "links" in overrides):
+        text = "the exported workflow stands in their place"
+        return [Breach("overrides-not-workflow", "error", text, "/body/prompt")]
     graph = _graph(workflow) if isinstance(workflow, str) else None
     return list(_misfits(overrides, graph)) if graph is not None else []
 

@@ -83,6 +83,8 @@ class Profile:
     """Its body is JSON, rather than bytes or a form."""
     strays: Strays | None
     """Finds members of a body that nobody documents; None where none could be told."""
+    classes: bool
+    """Overrides may name the classes of their nodes: a whole workflow is documented use."""
 
 
 class Promise:
@@ -198,8 +200,18 @@ class Promise:
                 ),
                 self._takes_json(body),
                 _strays(self.documents, [one.get("schema") for one in request.get("content", {}).values()]),
+                any(self._names_classes(one.get("schema"), 0) for one in request.get("content", {}).values()),
             )
         return self._profiles[operation]
+
+    def _names_classes(self, schema: Any, depth: int) -> bool:
+        if not isinstance(schema, Located) or depth > 6:
+            return False
+        flat = self.documents.flat(schema)
+        if flat.get("x-value") == "task.overrides":
+            node = flat.get("additionalProperties")
+            return isinstance(node, Located) and "class_type" in self.documents.flat(node).get("properties", {})
+        return any(self._names_classes(one, depth + 1) for one in flat.get("properties", {}).values())
 
     def _takes_json(self, body: Located) -> bool:
         for media, content in (self.documents.deref(body.get("requestBody")) or {}).get("content", {}).items():

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from mockserver.server import Running
+from mockserver.server import Running, running
+from mockserver.settings import Settings
 
 TASK = "#tasks [role=option]"
 
@@ -156,6 +157,20 @@ def test_the_pages_can_be_used_by_keyboard_alone(page: Any) -> None:
     until(page, "old => document.getElementById('moment').textContent !== old", before)
     page.keyboard.press("?")
     page.wait_for_selector("dialog[open]")
+
+
+def test_a_page_says_that_its_server_or_its_world_is_gone(page: Any, emulator: Running) -> None:
+    page.request.post(f"{emulator.url}/_mock/worlds", data={"id": "brief"})
+    page.goto(f"{emulator.url}/_mock/?world=brief")
+    page.wait_for_selector(".live.on")
+    page.request.delete(f"{emulator.url}/_mock/worlds/brief")
+    page.wait_for_selector(".lost:has-text('The world brief is gone')")
+
+    with running(Settings(providers=("genstudio",), port=0, rate=0)) as other:
+        beside = page.context.new_page()
+        beside.goto(f"{other.url}/_mock/")
+        beside.wait_for_selector(".live.on")
+    beside.wait_for_selector(".lost:has-text('No connection; trying again')")
 
 
 def test_a_variant_and_an_operation_can_be_read(page: Any, shot: Callable[[str], Any]) -> None:

@@ -102,13 +102,14 @@ function clock() {
 
 function tools() {
   const live = h('span.live', { role: 'img', 'aria-label': 'Connecting' });
+  const lost = h('span.lost', { role: 'status', hidden: true });
   const worlds = h('select', { 'aria-label': 'World', title: 'World: each has its own clock, tasks and scenarios', onchange: () => {
     if (worlds.value === '+') worldDialog();
     else visit(worlds.value);
     worlds.value = world;
   } });
   let drawn = '';
-  fill(document.getElementById('tools'), live, worlds,
+  fill(document.getElementById('tools'), lost, live, worlds,
     h('button.quiet', { type: 'button', 'aria-label': 'Begin this world again', title: 'Begin this world again: no tasks, clock at its start', onclick: resetDialog }, icon('reset')),
     h('button.quiet', { type: 'button', 'aria-label': 'Dark or light', title: 'Dark or light', onclick: theme }, icon('sun')),
     h('button.quiet.wide', { type: 'button', 'aria-label': 'Keys', title: 'Keys (?)', onclick: keysDialog }, icon('keys')));
@@ -117,6 +118,8 @@ function tools() {
     const text = state.gone ? `The world ${world} is gone` : state.live ? 'Live' : 'No connection; trying again';
     live.setAttribute('aria-label', text);
     live.title = text;
+    lost.hidden = !state.lost;
+    if (state.lost && lost.textContent !== text) lost.textContent = text;
     const listed = [...new Set([...state.worlds, world])];
     if (drawn !== listed.join()) {
       drawn = listed.join();

@@ -10,7 +10,7 @@ export const world = new URLSearchParams(location.search).get('world') ?? 'main'
 const base = world === 'main' ? '/_mock' : `/_mock/worlds/${encodeURIComponent(world)}`;
 
 export const state = {
-  live: false, gone: false, overview: null, clock: { now: 0, rate: 0, next: null, start: 0 }, heard: 0,
+  live: false, lost: false, gone: false, overview: null, clock: { now: 0, rate: 0, next: null, start: 0 }, heard: 0,
   tasks: new Map(), plans: [], exchanges: [], crossed: 0, passed: 0, problems: [], queues: [], rules: {}, worlds: ['main'], held: [], open: [],
 };
 
@@ -115,10 +115,10 @@ let patience = 500;
 
 export function connect() {
   const socket = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${base}/feed`);
-  socket.onopen = () => { state.live = true; patience = 500; };
+  socket.onopen = () => { Object.assign(state, { live: true, lost: false }); patience = 500; };
   socket.onmessage = (event) => take(JSON.parse(event.data));
   socket.onclose = (event) => {
-    state.live = false;
+    Object.assign(state, { live: false, lost: true });
     state.gone = event.code === 4404;
     changed();
     if (!state.gone) setTimeout(connect, patience);

@@ -67,7 +67,11 @@ def promises(
 
 
 def judge(
-    exchanges: Iterable[Mapping[str, Any]], provider: str, *, variants: Mapping[str, str] | None = None
+    exchanges: Iterable[Mapping[str, Any]],
+    provider: str,
+    *,
+    variants: Mapping[str, str] | None = None,
+    schemas: Path | None = None,
 ) -> Verdict:
     """Judge exchanges of one provider, and of its object store, that are at hand: all rules, in their order.
 
@@ -76,13 +80,14 @@ def judge(
 
     Args:
         exchanges: in JSON form, as `MockServer.exchanges` and `/_mock/exchanges` give them.
-        provider: its name, of the package.
+        provider: its name.
         variants: variant -> reading, where the world does not read the open questions by default.
+        schemas: where its folder is; None for those of the package.
 
     Raises:
         UserError: the provider is unknown, or a variant or reading.
     """
-    examiner = _examiner_of(provider, tuple(sorted((variants or {}).items())))
+    examiner = _examiner_of(provider, tuple(sorted((variants or {}).items())), schemas)
     bench = Judge(examiner.promises.values())
     for exchange in exchanges:
         bench.take(examiner.look(ndjson.exchange(exchange)))
@@ -90,8 +95,8 @@ def judge(
 
 
 @lru_cache(maxsize=16)
-def _examiner_of(provider: str, readings: tuple[tuple[str, str], ...]) -> Examiner:
-    return Examiner(promises(only=(provider,), variants={provider: dict(readings)}))
+def _examiner_of(provider: str, readings: tuple[tuple[str, str], ...], schemas: Path | None) -> Examiner:
+    return Examiner(promises(schemas, only=(provider,), variants={provider: dict(readings)}))
 
 
 def check(

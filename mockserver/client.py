@@ -11,14 +11,14 @@ import http.client
 import json
 import select
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote, urlsplit
 
+from mockserver import conduct
 from mockserver.errors import MockServerError, UserError
 
 if TYPE_CHECKING:
@@ -35,14 +35,6 @@ Json = dict[str, Any]
 
 PATIENCE = 30.0
 """Real seconds that an answer of the control API may take."""
-VIOLATIONS = (
-    "request-schema-*",
-    "route-unknown",
-    "method-unknown",
-    "answer-schema*",
-    "emulator-fault",
-)
-"""Rules of problems that break a contract: the client's requests, or our own answers."""
 MAIN = "main"
 
 
@@ -261,14 +253,17 @@ class MockServer:
 
     @property
     def violations(self) -> list[Json]:
-        """The problems that break the contract, less those expected."""
-        expected = self._world.expected
-        return [
-            one
-            for one in self.problems
-            if any(fnmatchcase(one["rule"], rule) for rule in VIOLATIONS)
-            and not any(fnmatchcase(one["rule"], rule) for rule in expected)
-        ]
+        """What broke the contract, by the client or by us, less what is expected; see `mockserver.conduct`."""
+        return conduct.violations(self)
+
+    def judged(self, judge: Callable[[MockServer, Sequence[Json]], Iterable[Json]]) -> list[Json]:
+        """Return what *judge* finds in all that crossed the wire; asked again only if more has."""
+        known, found = self._world.judged
+        fresh = self._lines(f"exchanges?since={known}")
+        if fresh:
+            found = list(judge(self, self._lines("exchanges") if known else fresh))
+            self._world.judged = fresh[-1]["number"], found
+        return found
 
     # --- what is to happen ---
 
@@ -305,6 +300,17 @@ class MockServer:
         self._world.call("POST", "fail", {"error": error, "times": times})
 
     @property
+    def schemas(self) -> Path | None:
+        """Where the folders of its providers are; None for a server elsewhere, where those of the package are meant."""
+        running = self._world.open().running
+        return None if running is None else running.settings.schemas_dir
+
+    @property
+    def expected(self) -> Sequence[str]:
+        """The rules that are broken on purpose, see `expect`."""
+        return tuple(self._world.expected)
+
+    @property
     def hits(self) -> dict[str, dict[str, dict[str, int]]]:
         """Scenario in force -> rule -> how often it `matched` and `acted`."""
         found: dict[str, dict[str, dict[str, int]]] = self._get("scenarios")["in_force"]
@@ -322,6 +328,7 @@ class MockServer:
     def reset(self) -> None:
         """Begin the world again: clock at its start, no tasks, nothing recorded."""
         self._world.call("POST", "reset")
+        self._world.judged = (0, [])
 
     def virtual_time(self) -> VirtualTime:
         """Return a context in which this process sleeps, waits and tells the time by the world's clock."""
@@ -461,9 +468,13 @@ class MockServer:
 
     def story(self, violations: Sequence[Mapping[str, Any]] = ()) -> str:
         """Tell what happened, for a person who reads a failed test: violations, calls, seed, scenarios in force."""
-        return _story(self, violations)
+        return conduct.story(self, violations)
 
     # --- helpers ---
+
+    def known_of(self, provider: str) -> Json:
+        """Return what the server says of a provider in this world: addresses, operations, readings."""
+        return self._world.about(provider)
 
     def _about(self) -> Json:
         if self._provider is None:
@@ -519,14 +530,20 @@ class Clock:
         self._world = world
 
     @property
+    def told(self) -> Json:
+        """What the server says of it: `now`, `start`, `rate`, `next`, and the world's `seed`."""
+        found: Json = self._world.call("GET", "clock")
+        return found
+
+    @property
     def now(self) -> float:
         """The world's moment."""
-        return float(self._world.call("GET", "clock")["now"])
+        return float(self.told["now"])
 
     @property
     def rate(self) -> float:
         """Virtual seconds per real second; 0 is by hand. May be set."""
-        return float(self._world.call("GET", "clock")["rate"])
+        return float(self.told["rate"])
 
     @rate.setter
     def rate(self, rate: float) -> None:
@@ -630,6 +647,8 @@ class World:
     running: Running | None = None
     listeners: list[Any] = field(default_factory=list)
     """Called with each answer about the clock."""
+    judged: tuple[int, list[Json]] = (0, [])
+    """Up to which exchange they were judged, and what was found."""
     _providers: dict[str, Json] | None = None
     _ports: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -772,52 +791,3 @@ def _by_provider(variants: Mapping[str, Any], provider: str | None) -> dict[str,
         else:
             found.setdefault(provider, {})[name] = value
     return found
-
-
-def _story(server: MockServer, violations: Sequence[Mapping[str, Any]]) -> str:
-    lines: list[str] = []
-    exchanges = server.exchanges
-    for one in violations:
-        lines.append(f"the contract is broken: {one['rule']}")
-        if "operation" in one or "path" in one:
-            lines.append(f"  request:  {_request_of(one, exchanges)}")
-        for name in ("at", "expected", "got", "near", "file", "pointer"):
-            if one.get(name) is not None or (name == "got" and "got" in one):
-                lines.append(f"  {name + ':':<9} {one[name]!r}" if name != "at" else f"  at:       {one[name]}")
-        lines.append(f"  told:     {one.get('text')}")
-    lines.append("what was called:")
-    lines.extend(f"  {_told(one)}" for one in exchanges[-TOLD:])
-    if not exchanges:
-        lines.append("  nothing")
-    clock = server._get("clock")
-    lines.append(f"seed: {clock['seed']!r}; clock: {clock['now'] - clock['start']:g} s after its start")
-    rules = [
-        f"{name}/{rule} acted {hits['acted']} times"
-        for name, rules in server.hits.items()
-        for rule, hits in rules.items()
-    ]
-    lines.append(f"rules in force: {'; '.join(rules) or 'none'}")
-    return "\n".join(lines)
-
-
-TOLD = 20
-"""How many calls a story tells of, the latest."""
-
-
-def _told(exchange: Json) -> str:
-    request = exchange["request"]
-    rules = f" by {', '.join(exchange['rules'])}" if exchange["rules"] else ""
-    return f"{request['method']} {request['path']} -> {exchange['response']['status']}{rules}"
-
-
-def _request_of(problem: Mapping[str, Any], exchanges: Iterator[Json] | list[Json]) -> str:
-    for exchange in reversed(list(exchanges)):
-        same = (
-            exchange["operation"] == problem["operation"]
-            if problem.get("operation")
-            else exchange["request"]["path"] == problem.get("path")
-        )
-        if same and (exchange["response"]["status"] >= 400 or problem["rule"].startswith("request")):
-            body = exchange["request"].get("body", "")
-            return f"{exchange['request']['method']} {exchange['request']['path']} {body[:500]}".rstrip()
-    return str(problem.get("operation") or problem.get("path"))

@@ -110,6 +110,7 @@ def _about(request: Request, stage: Stage, served: Served) -> dict[str, Any]:
         "api_key": key_of(provider, offer),
         "hosts": list(provider.hosts),
         "store_hosts": in_store,
+        "readings": dict(provider.readings),
         "operations": [one.id for one in provider.operations] + [one.name for one in provider.channels],
     }
 

@@ -182,6 +182,28 @@ def test_conduct_is_told_unless_expected(studio: MockServer) -> None:
     studio.expect("request-schema-*").nothing_unexpected()
 
 
+def test_the_judge_finds_what_was_let_pass(studio: MockServer) -> None:
+    key = studio.api_key
+    httpx.post(f"{studio.url}{TASKS}/get_task_info?api_key={key}", json={"comfy_task_ids": []}, headers=headers(key))
+
+    with pytest.raises(AssertionError, match="the contract is broken: key-in-url") as broken:
+        studio.nothing_unexpected()
+    assert "POST /api/maas/comfy_task_api/get_task_info" in str(broken.value)
+    studio.expect("key-in-url").nothing_unexpected()
+
+
+@pytest.mark.parametrize("scenario", ["malformed-json", "progress-goes-backward", "polling-behind-socket"])
+def test_what_a_scenario_bends_is_not_held_against_the_emulator(emulator: MockServer, scenario: str) -> None:
+    with emulator.world("genstudio", scenario=scenario) as studio:
+        task = submit(studio)
+        for _ in range(20):
+            poll(studio, task)
+            studio.clock.jump(3)
+
+        assert any(hits["acted"] for rules in studio.hits.values() for hits in rules.values())
+        studio.nothing_unexpected()
+
+
 def test_a_server_elsewhere_is_used_by_its_address(emulator: MockServer) -> None:
     with MockServer.at(emulator.url) as elsewhere, elsewhere.world("genstudio") as world:
         task = submit(world)

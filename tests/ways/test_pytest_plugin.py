@@ -94,6 +94,22 @@ def test_it(genstudio):
     )
 
 
+def test_what_the_emulator_lets_pass_and_the_judge_does_not_fails_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        CLIENT
+        + """
+def test_it(genstudio):
+    key = genstudio.api_key
+    httpx.post(f"{genstudio.url}{TASKS}/get_task_info?api_key={key}", json={"comfy_task_ids": []}, headers=headers(key))
+"""
+    )
+
+    result = pytester.runpytest_inprocess(*QUICK)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["the contract is broken: key-in-url", "  request:  POST */get_task_info *", "seed: *"])
+
+
 def test_what_is_broken_on_purpose_is_expected(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         CLIENT

@@ -24,7 +24,7 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.client = str(uuid.UUID(int=7, version=4))
+        self.client = str(uuid.uuid4())
 
     def call(
         self, path: str, body: Any = None, *, raw: bytes | None = None, method: str | None = None, **headers: str

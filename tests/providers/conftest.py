@@ -33,6 +33,14 @@ def serve() -> Iterator[Serve]:
         yield start
 
 
+@pytest.fixture(scope="session")
+def one_comfyui() -> Iterator[Server]:
+    with running(Settings(providers=("comfyui",), port=0, rate=0.0, start=START)) as started:
+        yield Server(started.url)
+
+
 @pytest.fixture
-def server(serve: Serve) -> Server:
-    return serve()
+def server(one_comfyui: Server) -> Server:
+    """The default reading, in a world that has just begun, with a client that nobody has met."""
+    one_comfyui.call("/_mock/reset", {})
+    return Server(one_comfyui.url)

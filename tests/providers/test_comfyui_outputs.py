@@ -17,11 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mockserver.server import running
-from mockserver.settings import Settings
 from mockserver.world import catalogue
 from mockserver.world.catalogue import Input
-from tests.providers.comfyui_server import START, Serve, Server
+from tests.providers.comfyui_server import Serve, Server
 
 CATALOGUE = catalogue.load()
 OUTPUTS = [name for name in CATALOGUE if CATALOGUE[name].output_node]
@@ -176,19 +174,6 @@ WRITTEN: Mapping[str, list[tuple[str, Callable[[bytes], bool]]]] = {
 
 ELSEWHERE = ("PreviewAny", "SaveImageWebsocket")
 """A text, and pictures on the socket: told of in `test_comfyui.py`."""
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Server]:
-    """One server for all classes; each test begins its world again."""
-    with running(Settings(providers=("comfyui",), port=0, rate=0.0, start=START)) as started:
-        yield Server(started.url)
-
-
-@pytest.fixture
-def server(shared: Server) -> Server:
-    shared.call("/_mock/reset", {})
-    return shared
 
 
 def fetched(server: Server, path: str, root: str = "output") -> bytes:

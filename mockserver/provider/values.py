@@ -424,6 +424,7 @@ def _listed(values: Any) -> Iterable[Any]:
 
 _FILTERS: dict[str, Callable[[Any], str]] = {
     "lower": lambda value: str(value).lower(),
+    "stem": lambda value: str(value).rpartition(".")[0] or str(value),
     "json": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
     "python": repr,
     "python-type": lambda value: type(value).__name__,

@@ -195,7 +195,7 @@ COLLECTIONS = {
 
 VERBS = {
     "submit": {"check", "again", "wait", "lenient", "numbers"},
-    "read": {"of", "in", "lenient"},
+    "read": {"of", "in", "lenient", "id"},
     "list": {"of", "in", "order", "from", "lenient", "root", "folders", "results", "named"},
     "cancel": {"of", "in", "unnamed", "lenient"},
     "delete": {"of", "in", "unnamed", "lenient", "files", "root"},
@@ -330,5 +330,5 @@ FINDINGS = frozenset(
 )
 """Facts of what the graph check finds, beside those of `workflow-invalid`; under the names that ComfyUI gives them."""
 
-FILTERS = {"lower", "json", "python", "python-type", "hex", "comma", "lines", "flat", "and"}
+FILTERS = {"stem", "lower", "json", "python", "python-type", "hex", "comma", "lines", "flat", "and"}
 FRESH = {"hex", "HEX", "base32", "base64", "digits", "letters", "uuid", "ulid", "snowflake", "counter"}

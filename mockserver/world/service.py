@@ -346,7 +346,7 @@ class Service:
         if kind == "file":
             self._download(asked, outcome)
             return
-        id = text_of(first_of(asked.marks, f"{kind}.id"))
+        id = text_of(first_of(asked.marks, f"{kind}.id")) or asked.verb.options.get("id", "")
         if kind == "account" and not id and asked.account is not None:
             outcome.lists = {kind: (asked.account,)}
             return

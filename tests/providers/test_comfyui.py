@@ -218,12 +218,18 @@ def test_a_plain_get_of_the_socket_says_what_is_missing(server: Server) -> None:
 
 def test_own_models_are_shown_wherever_files_are_listed(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "models.json"
-    file.write_text(json.dumps({"checkpoints": ["mine.safetensors"], "loras": ["style.safetensors"]}))
+    file.write_text(
+        json.dumps(
+            {"checkpoints": ["mine.safetensors"], "loras": ["style.safetensors"], "embeddings": ["bad.hands.pt"]}
+        )
+    )
     server = serve(models=(file,))
 
     shown = server.json("/object_info/CheckpointLoaderSimple")["CheckpointLoaderSimple"]
     assert server.json("/models/checkpoints") == shown["input"]["required"]["ckpt_name"][0] == ["mine.safetensors"]
     assert server.json("/models/loras") == ["style.safetensors"]
+    assert server.json("/embeddings") == ["bad.hands"]
+    assert [file["name"] for file in server.json("/experiment/models/loras")] == ["style.safetensors"]
     assert server.call("/prompt", {"prompt": GRAPH})[0] == 400
 
 

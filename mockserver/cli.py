@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from mockserver import completing, data, settings
 from mockserver.errors import MockServerError, SchemaFolderError, UserError
-from mockserver.options import FILE, FOLDER, SCHEMAS, defaults, server_options, settings_of, table_above
+from mockserver.options import FILE, FOLDER, SCHEMAS, TABLE, defaults, server_options, settings_of, table_above
 
 SERVERS = ("serve", "run")
 """The commands that start a server, and read the table of pyproject.toml."""
@@ -31,6 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f"; see {context.command_path} --help" if context else ""
+        if context and isinstance(error, click.BadParameter) and error.param and _from_table(context, error.param):
+            hint = f"; it stands in [{TABLE}] of pyproject.toml"
         _fail(f"{error.format_message().rstrip('.')}{hint}", status=error.exit_code)
     except MockServerError as error:
         _fail(str(error), status=1)
@@ -40,6 +43,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()  # the reader has gone: nobody is left to tell
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _from_table(context: click.Context, parameter: click.Parameter) -> bool:
+    return context.get_parameter_source(parameter.name) is ParameterSource.DEFAULT_MAP
 
 
 def _fail(text: str, *, status: int) -> None:

@@ -112,6 +112,18 @@ def test_a_command_that_is_not_understood_points_to_its_help(
     assert re.fullmatch(f"error: .*{told}.*; see mockserver.* --help\n", err)
 
 
+def test_a_wrong_value_of_the_settings_table_is_told_to_stand_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.mockserver]\nclock = "fast"\n')
+    monkeypatch.chdir(tmp_path)
+
+    status, out, err = run(capsys, "serve")
+
+    assert (status, out) == (2, "")
+    assert re.fullmatch(r"error: .*'--clock': 'fast' .*; it stands in \[tool\.mockserver\] of pyproject\.toml\n", err)
+
+
 def test_a_port_in_use_is_told_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from mockserver.provider.model import Json, Marks, Verb
 from mockserver.provider.scope import Call
-from mockserver.world.things import Owned, Thing
+from mockserver.world.things import Thing
 
 
 class Asked(NamedTuple):
@@ -60,6 +60,13 @@ def given_list(marks: Marks, name: str) -> Sequence[str] | None:
     return [str(value) for value in values if value is not None] or None
 
 
-def may_see(thing: Owned, account: Thing | None) -> bool:
+class OfSomebody(Protocol):
+    """What has an owner, or belongs to everybody."""
+
+    @property
+    def account(self) -> Thing | None: ...
+
+
+def may_see(thing: OfSomebody, account: Thing | None) -> bool:
     """Return whether a thing is everyone's or the caller's own."""
     return thing.account is None or account is None or thing.account.id == account.id

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mockserver.errors import Refused
 from mockserver.provider.model import Part
-from mockserver.world.asking import Asked, first_of, text_of
+from mockserver.world.asking import Asked, first_of, may_see, text_of
 from mockserver.world.files import File, Shelf, annotated, extension_of, media_of, normal
 from mockserver.world.things import UNKNOWN
 
@@ -145,10 +145,10 @@ class Filing:
 
     def listed(self, asked: Asked) -> list[File]:
         """Return the caller's uploads, of one root or folder where that is asked for, in the order of their paths."""
-        mine = [file for file in self.shelf if file.account is None or file.account is asked.account]
+        mine = [file for file in self.shelf if may_see(file, asked.account)]
         root = first_of(asked.marks, "file.root") or asked.verb.options.get("root")
         if asked.verb.options.get("results") == "latest":
-            mine += [file for file in self._runs.results.all() if file.account is None or file.account is asked.account]
+            mine += [file for file in self._runs.results.all() if may_see(file, asked.account)]
             mine.sort(key=lambda file: -file.created)
             return [file for file in mine if file.root == root and not file.folder]
         if root is not None:

@@ -15,6 +15,9 @@ from mockserver.world.kernel import Due
 from mockserver.world.runs import Runs
 from mockserver.world.things import Collection, Thing, reader
 
+MOST_OWNERS = 10_000
+"""Accounts that are remembered of those that nobody has declared: one for each key that comes by."""
+
 
 class Lives:
     """All things of one service, by kind."""
@@ -106,14 +109,21 @@ class Lives:
         return thing
 
     def owner(self, name: str, document: Mapping[str, Json] | None = None) -> Thing:
-        """Return the account known by *name* (a key, a user), made when first seen; its id depends on it alone."""
+        """Return the account known by *name* (a key, a user), made when first seen; its id depends on it alone.
+
+        Of too many the first seen is forgotten; it comes back as the same when it is seen again.
+        """
         owner = self._owners.get(name)
         if owner is None:
-            existing = self.of("account").get(name)
-            owner = existing or Thing("account", "", 0, document=document or {}, created=self._runs.now)
-            if existing is None:
-                self._complete(owner, None, name)
-                self.of("account").add(owner)
+            accounts = self.of("account")
+            declared = accounts.get(name)
+            if declared is not None:
+                return declared
+            if len(self._owners) >= MOST_OWNERS:
+                accounts.remove(self._owners.pop(next(iter(self._owners))))
+            owner = Thing("account", "", 0, document=document or {}, created=self._runs.now)
+            self._complete(owner, None, name)
+            accounts.add(owner)
             self._owners[name] = owner
         return owner
 

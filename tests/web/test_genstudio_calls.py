@@ -144,6 +144,16 @@ def test_each_key_is_its_own_tenant(api: Api) -> None:
     assert (info["comfy_task_id"], info["status"], info["files"], info["final_files"]) == (task, FOREIGN, {}, [])
 
 
+def test_a_key_keeps_its_tasks_however_many_others_come_by(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockserver.world.lives.MOST_OWNERS", 3)
+    task = api.submit()["prompt_id"]
+
+    for number in range(5):
+        assert api.other(f"sk-passer-by-{number}").info(task)["status"] == 5
+
+    assert api.info(task)["status"] == 2
+
+
 def test_unknown_ids_are_left_out_and_the_rest_keep_their_order(api: Api) -> None:
     one, two = api.submit()["prompt_id"], api.submit()["prompt_id"]
 

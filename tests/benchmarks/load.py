@@ -61,7 +61,7 @@ def request(method: str, path: str, body: bytes = b"", headers: Sequence[tuple[s
 
 def measure(server: Server, requests: Sequence[bytes], *, connections: int, seconds: float) -> Load:
     """Load *server* with *requests* in turn."""
-    return run(lambda: _measure(server, requests, connections, seconds))
+    return run(lambda: load(server, requests, connections, seconds))
 
 
 def once(server: Server, sent: bytes) -> tuple[int, bytes]:
@@ -78,7 +78,8 @@ def once(server: Server, sent: bytes) -> tuple[int, bytes]:
     return asyncio.run(ask())
 
 
-async def _measure(server: Server, requests: Sequence[bytes], connections: int, seconds: float) -> Load:
+async def load(server: Server, requests: Sequence[bytes], connections: int, seconds: float) -> Load:
+    """Load *server* as `measure` does, on the loop that runs already."""
     loop = asyncio.get_running_loop()
     tally = Tally()
     sources = [cycle([*requests[at % len(requests) :], *requests[: at % len(requests)]]) for at in range(connections)]

@@ -125,6 +125,12 @@ def text(source: str, names: Names, *, facts: bool = True) -> Get:
         constant = "".join(str(part) for part in parts)
         return lambda scope: constant
 
+    if len(parts) <= 3 and sum(isinstance(part, str) for part in parts) == len(parts) - 1:
+        # Most texts hold one name.
+        get = next(part for part in parts if not isinstance(part, str))
+        before, after = (parts[0], parts[-1])
+        return _around(before if isinstance(before, str) else "", get, after if isinstance(after, str) else "")
+
     def render(scope: Scope) -> str | None:
         rendered = []
         for part in parts:
@@ -136,6 +142,14 @@ def text(source: str, names: Names, *, facts: bool = True) -> Get:
                 return None
             rendered.append(got if isinstance(got, str) else str(got))
         return "".join(rendered)
+
+    return render
+
+
+def _around(before: str, get: Get, after: str) -> Get:
+    def render(scope: Scope) -> str | None:
+        got = get(scope)
+        return None if got is None else f"{before}{got}{after}"
 
     return render
 
@@ -305,7 +319,7 @@ def _pointed(get: Get, pointer: str) -> Get:
 
         def member(scope: Scope) -> Any:
             document = get(scope)
-            return document.get(key) if isinstance(document, Mapping) else point(document, pointer)
+            return document.get(key) if type(document) is dict else point(document, pointer)
 
         return member
     return lambda scope: point(get(scope), pointer)

@@ -23,9 +23,9 @@ class Hold:
     """The delay after which it is too slow."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Handling:
-    """An operation, and how its calls are answered."""
+    """An operation, and how its calls are answered. One is made for each operation, and is equal to itself alone."""
 
     operation: Operation
     limit: int
@@ -33,6 +33,8 @@ class Handling:
     key: Callable[[Head], str | None]
     """Takes the key out of a call; see `credentials.key_reader`."""
     procedure: Procedure | None
+    polled: bool
+    """It only looks, so that clients ask it the same again and again."""
     images_only: bool
     strangers: frozenset[str]
     """Kinds of strangers (`unknown`, `foreign`) that a list of this very operation is refused for."""
@@ -57,6 +59,7 @@ def handling(provider: Provider, operation: Operation) -> Handling:
         ),
         key=key_reader(provider, operation.security),
         procedure=procedure_of(provider, operation.security),
+        polled=verb.name in ("read", "list"),
         images_only=verb.options.get("accepts") == "image",
         strangers=frozenset(strangers if verb.name == "list" else ()),
         hold=None if wait is None else _hold(provider, wait),

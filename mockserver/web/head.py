@@ -17,12 +17,14 @@ class Headers(dict[str, str]):
     and everybody shares them, which is half the memory of a poll.
     """
 
-    __slots__ = ("pairs",)
+    __slots__ = ("pairs", "understood")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self.pairs = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
         """All of them, in order."""
         super().__init__(self.pairs)
+        self.understood: dict[Any, Any] = {}
+        """What came with them before: the rest of a request -> what it means. Whoever adds to it bounds it."""
 
 
 # A server takes heads of up to 64 KB, so this is 16 MB at the very worst.

@@ -104,15 +104,16 @@ export const copyButton = (text, what) => h('button.quiet.copy', { type: 'button
 
 const quoted = (text) => `'${String(text).replaceAll("'", `'\\''`)}'`;
 
-/** A request as a curl command. `$NAME` in a header stays for the shell to fill. */
-export function curl({ method, url, headers, body }) {
+/** A request as a curl command. `$NAME` in a header stays for the shell to fill; a body that is no text is to be a *file*. */
+export function curl({ method, url, headers, body, file }) {
   const lines = [`curl ${quoted(url)}`];
-  if (method !== (body ? 'POST' : 'GET')) lines[0] += ` --request ${method}`;
+  if (method !== (body || file ? 'POST' : 'GET')) lines[0] += ` --request ${method}`;
   for (const [name, value] of headers) {
     const line = `${name}: ${value}`;
     lines.push(`--header ${line.includes('$API_KEY') ? `"${line}"` : quoted(line)}`);
   }
   if (body) lines.push(`--data ${quoted(body)}`);
+  if (file) lines.push(`--data-binary @${file}`);
   return lines.join(' \\\n  ');
 }
 

@@ -115,7 +115,7 @@ function draw(place, one) {
     h('div.head', {}, h('h2', {}, `${socket ? 'WS' : request.method} `, h('span', {}, one.operation ?? 'no such operation')), close()),
     h('p.states', {}, h(`span.status.s${String(response.status)[0]}`, {}, response.status), h('span', {}, one.provider), h('span', {}, time(one.at)), one.tasks.slice(0, 6).map((id) => h('a', { href: `#/tasks/${encodeURIComponent(one.provider)}/${encodeURIComponent(id)}` }, id))),
     h('p.address', {}, request.path, request.query ? `?${request.query}` : ''),
-    socket ? null : h('div.actions.left', {}, h('button', { type: 'button', onclick: async () => copy(await asCurl(one), 'curl command') }, icon('copy'), 'Copy as curl')),
+    socket ? null : h('div.actions.left', {}, h('button', { type: 'button', onclick: async () => copy(await asCurl(one), one.request.base64 ? 'Put the bytes sent in a file named body; curl command' : 'curl command') }, icon('copy'), 'Copy as curl')),
     one.rules.length ? h('div.note', {}, 'Shaped by ', one.rules.map((rule, index) => [index ? ', ' : '', h('code', {}, rule)]), '; see ', h('a', { href: '#/scenarios' }, 'scenarios'), '.') : null,
     one.number === 0 ? h('div.note', {}, 'Open; new frames show as they come.') : null,
     response.status >= 400 ? refused(one) : socket || one.violations.length ? null : h('p.kept', {}, 'Keeps the contract.'),
@@ -153,9 +153,9 @@ async function asCurl(one) {
   const { providers } = await overview();
   const provider = providers.find((candidate) => candidate.name === one.provider);
   const prefix = provider ? provider.url : location.origin + (world === 'main' ? '' : `/_mock/w/${world}`);
-  const { method, path, query, headers, body } = one.request;
+  const { method, path, query, headers, body, base64 } = one.request;
   return curl({
-    method, body, url: prefix + path + (query ? `?${query}` : ''),
+    method, body, file: base64 ? 'body' : undefined, url: prefix + path + (query ? `?${query}` : ''),
     headers: headers.filter(([name]) => !LEFT_OUT.has(name)).map(([name, value]) => [name, value.replace(/\*\*\*/, name === 'authorization' ? 'Bearer $API_KEY' : '$API_KEY')]),
   });
 }

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mockserver.tls import Gate
 
 Heard = Callable[[Stage, Exchange], None]
+T = TypeVar("T")
 
 READY_PATH = "/_mock/ready"
 PATIENCE = 10.0
@@ -161,6 +162,19 @@ class _Server(uvicorn.Server):
         self.servers.append(server)
         return _Port(self, config, server, listener.getsockname()[1])
 
+    def do(self, act: Callable[[], T]) -> T:
+        """Return what *act* returns in the server's own thread; called from other threads."""
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(act())
+            except Exception as error:  # handed to the caller, who waits for it
+                done.set_exception(error)
+
+        self.loop.call_soon_threadsafe(run)
+        return done.result(PATIENCE)
+
     def open_gate(self, at: tuple[str, str], hosts: Iterable[str]) -> Gate:
         """Open a port for real host names, of one world; called from other threads.
 
@@ -171,11 +185,8 @@ class _Server(uvicorn.Server):
             UserError: TLS needs a package that is not installed.
         """
 
-        async def open() -> Gate:
-            return self.gate(_ByPort(self.app, *at), hosts, port=0)
-
         with real_time():
-            return asyncio.run_coroutine_threadsafe(open(), self.loop).result(PATIENCE)
+            return self.do(lambda: self.gate(_ByPort(self.app, *at), hosts, port=0))
 
     def close_gate(self, gate: Gate) -> None:
         """Close what `open_gate` has opened; called from other threads."""

@@ -128,6 +128,18 @@ class Stage:
         self.world.catch_up(time.monotonic())
         return self.world.now
 
+    def advance(self, until: float | None) -> bool:
+        """Move towards the moment *until*, and no further than the next event while anybody follows the world.
+
+        With None only to that event. Returns whether there was anywhere to go.
+        """
+        due = self.world.due() if self.pacer.busy else None
+        goals = [goal for goal in (until, due) if goal is not None]
+        if goals:
+            self.world.move_to(min(goals), time.monotonic())
+            self.pacer.stir()
+        return bool(goals)
+
     def service(self, served: Served) -> Service:
         """Return the provider's state in this world, made on first use."""
         service = self.world.services.get(served.name)

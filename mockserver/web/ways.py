@@ -77,12 +77,8 @@ def ways(emulator: Emulator, stage_of: Callable[[Request], Stage]) -> list[Route
         until = wanted.get("until") if isinstance(wanted, dict) else wanted
         if not isinstance(wanted, dict) or set(wanted) != {"until"} or not isinstance(until, int | float | None):
             raise UserError(f'advance takes {{"until": MOMENT}}, Unix seconds or null; got {wanted!r}')
-        due = stage.world.due() if stage.pacer.busy else None
-        goals = [goal for goal in (until, due) if goal is not None]
-        if goals:
-            stage.world.move_to(min(goals), time.monotonic())
-            stage.pacer.stir()
-        return JSONResponse({**_clock(stage), "moved": bool(goals)})
+        moved = stage.advance(until)
+        return JSONResponse({**_clock(stage), "moved": moved})
 
     return [
         Route("/_mock/providers", providers),

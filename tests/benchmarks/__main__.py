@@ -22,18 +22,30 @@ from tests.benchmarks.measuring import LOAD_CORE, Result, machine, pin, table, w
 
 
 def benchmarks() -> dict[str, Callable[..., Iterator[Result]]]:
-    from tests.benchmarks import calls, cores, feeds, graphs, judging, moments, scale, starting, streams, watched
+    from tests.benchmarks import (
+        calls,
+        cores,
+        feeds,
+        graphs,
+        judging,
+        moments,
+        scale,
+        starting,
+        streams,
+        waiting,
+        watched,
+    )
 
     return {
         "1": calls.bench, "2": scale.bench, "3": feeds.bench, "4": moments.bench,
         "5": starting.bench, "6": judging.bench, "7": streams.bench, "8": cores.bench,
-        "9": graphs.bench, "10": watched.bench,
+        "9": graphs.bench, "10": watched.bench, "11": waiting.bench,
     }  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tests.benchmarks", description=__doc__)
-    parser.add_argument("goals", nargs="*", help="which goals to measure (1 to 10); all if none is named")
+    parser.add_argument("goals", nargs="*", help="which goals to measure (1 to 11); all if none is named")
     parser.add_argument("--short", action="store_true", help="only see that the benchmarks run; figures mean nothing")
     parser.add_argument("--json", type=Path, default=Path("bench-results.json"), help="where the results go")
     wanted = parser.parse_args(arguments)

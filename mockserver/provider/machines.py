@@ -27,6 +27,7 @@ OWN = (
     "ready",
     "present",
     "keep",
+    "most",
     "open",
     "log",
     "document",
@@ -92,6 +93,7 @@ def _kind(name: str, entry: Located, names: Names) -> Kind:
         checks={check: _check(name, check, entry["checks"], names) for check in entry.get("checks", ())},
         present=tuple(_present(one, states) for one in entry.get("present", ())),
         keep=entry.get("keep"),
+        most=entry.get("most"),
         open=entry.get("open", False),
         log=_log(name, entry, states, names),
         document={

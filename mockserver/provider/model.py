@@ -106,6 +106,8 @@ class Kind:
     present: tuple[Present, ...] = ()
     keep: float | None = None
     """How long a finished thing is remembered, virtual seconds; None for as long as memory allows."""
+    most: int | None = None
+    """How many finished tasks are remembered, their files beyond that; None for as many as memory allows."""
     log: Mapping[str, tuple[LogLine, ...]] = field(default_factory=dict)
     """Event of a task (`task.released`, `task.<state>`) -> what the service writes of itself then."""
     open: bool = False

@@ -209,12 +209,16 @@ class Runs:
             oldest = next(iter(finished.values()))
             kept = self._kind.keep is None or oldest.finished is None or oldest.finished + self._kind.keep > self.now
             over = len(finished) > self.setup.max_finished or (self._requests.change(0) and len(finished) > 1)
-            if kept and not over:
+            listed = self._kind.most is None or len(finished) <= self._kind.most
+            if kept and not over and listed:
                 return
             del finished[oldest.number]
             self._requests.change(-oldest.size)
+            if kept and not over and oldest.started is not None:
+                self.results.keep(oldest)
+            else:
+                self.results.drop(oldest)
             self.tasks.remove(oldest)
-            self.results.drop(oldest)
 
     # what others do to a task
 

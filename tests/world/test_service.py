@@ -290,6 +290,16 @@ def test_finished_tasks_are_forgotten_oldest_first() -> None:
     assert client.do("list").tasks == tasks[2:]
 
 
+def test_so_many_finished_tasks_are_remembered_and_the_files_of_all() -> None:
+    client = Client(of=provider(most=2))
+    tasks = [client.submit() for _ in range(4)]
+
+    client.world.jump(200)
+
+    assert client.do("list").tasks == tasks[2:]
+    assert all(client.service.files.find(key=file.key) is file for task in tasks for file in task.files)
+
+
 def test_finished_tasks_are_forgotten_when_their_requests_take_too_much_room() -> None:
     client = Client(replace(EVEN, max_request_bytes=1000))
     tasks = []

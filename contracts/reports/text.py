@@ -19,12 +19,18 @@ def render(verdict: Verdict) -> str:
 def summary(verdict: Verdict) -> str:
     """Return one line on what was judged, one on what was found, and one for each operation seen."""
     counts = verdict.counts
-    judged = f"judged {counts.exchanges} exchanges, {counts.tasks} tasks, {counts.assertions} assertions"
-    found = ", ".join(
-        f"{verdict.count(one)} {one}{'' if verdict.count(one) == 1 else 's'}" for one in ("error", "warning", "note")
+    judged = ", ".join(
+        counted(count, what)
+        for count, what in ((counts.exchanges, "exchange"), (counts.tasks, "task"), (counts.assertions, "assertion"))
     )
+    found = ", ".join(counted(verdict.count(one), one) for one in ("error", "warning", "note"))
     seen = [f"  {label.strip() or 'no provider'}: {count}" for label, count in sorted(counts.operations.items())]
-    return "\n".join([judged, *seen, found, ""])
+    return "\n".join([f"judged {judged}", *seen, found, ""])
+
+
+def counted(count: int, what: str) -> str:
+    """Return a count in words: `1 error`, `2 errors`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _finding(finding: Finding) -> str:

@@ -118,6 +118,11 @@ def _walk(
     giving = [one for one in known if one.verb.name in ("upload", "presign", "adopt")]
     graphs = st.one_of(st.none(), prompts.workflows(), prompts.slips().map(lambda slip: slip.graph))
 
+    share = max(1, max_tasks // max(1, walks))
+    """Tasks that one walk may submit: all walks have theirs, as far as they go round."""
+    earlier: list[Thing] = []
+    """Tasks of all walks, for those that may submit none any more."""
+
     class Walk(RuleBasedStateMachine):
         """Steps have no preconditions: what is not possible yet does nothing, so that the same draws mean the same."""
 
@@ -143,6 +148,7 @@ def _walk(
                 named = next((sight.task for sight in look.sights if sight.task), None)
                 if named is not None:
                     self.tasks.append(Thing({"task.id": named, **_client(target), **_token(target)}))
+                    earlier.append(self.tasks[-1])
             for sight in look.sights:
                 self.files.extend(_files(sight.said.values))
                 self.links.update(dict.fromkeys(sight.said.links))
@@ -152,13 +158,14 @@ def _walk(
         @initialize(place=st.integers(0, 7), graph=graphs)
         def begin(self, place: int, graph: Json) -> None:
             self._submit(place, graph)
+            self.tasks = self.tasks or earlier[-3:]
 
         @rule(place=st.integers(0, 7), graph=graphs)
         def submit(self, place: int, graph: Json) -> None:
             self._submit(place, graph)
 
         def _submit(self, place: int, graph: Json) -> None:
-            if not submits or result.submitted + self.accepted >= max_tasks:
+            if not submits or result.submitted + self.accepted >= max_tasks or self.accepted >= share:
                 return
             call = submits[place % len(submits)]
             given = {"task.id": str(uuid4()), "task.client": uuid4().hex, GRAPH: graph}
@@ -174,12 +181,12 @@ def _walk(
 
         @rule(place=st.integers(0, 31), which=st.integers(0, 3))
         def finish(self, place: int, which: int) -> None:
-            """Ask for a task, let it end, ask again, and fetch a result."""
+            """Ask for a task while it runs and when it has ended, and fetch a result."""
             if self.tasks:
                 marks = self.tasks[which % len(self.tasks)].marks
-                self._use(place, marks, reading)
-                target.wait(RUN)
-                self._use(place, marks, reading)
+                for seconds in (1.0, 5.0, 5.0, RUN):
+                    target.wait(seconds)
+                    self._use(place, marks, reading)
                 self.fetch(which)
 
         @rule(place=st.integers(0, 31), which=st.integers(0, 3))
@@ -225,9 +232,13 @@ def _walk(
             if self.links:
                 self.send(Call("", "GET", list(self.links)[which % len(self.links)]))
 
-        @rule(which=st.integers(0, 7))
-        def fetch_after_expiry(self, which: int) -> None:
-            if not self.links or not clock.by_hand:
+        @rule(place=st.integers(0, 31), which=st.integers(0, 7))
+        def fetch_after_expiry(self, place: int, which: int) -> None:
+            if not clock.by_hand:
+                return
+            if not self.links:
+                self.finish(place, which)
+            if not self.links:
                 return
             link = list(self.links)[which % len(self.links)]
             ends = expiry(link.partition("?")[2])

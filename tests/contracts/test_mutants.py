@@ -423,6 +423,22 @@ def test_correct_traffic_has_no_finding_at_all(name: str) -> None:
     assert verdict.counts.tasks > 0
 
 
+@pytest.mark.parametrize(
+    ("later", "wishes"),
+    [
+        pytest.param(700, {}, id="its links have expired"),
+        pytest.param(1, {"url_expire_period": 900}, id="links of another lifetime are asked for"),
+        pytest.param(1, {"image_post_process_cmd": {"format": "jpg", "quality": {"q": 80}}}, id="as another picture"),
+    ],
+)
+def test_asking_again_for_links_is_documented_use(later: float, wishes: dict[str, object]) -> None:
+    def ask_again(lines: Lines) -> None:
+        line = again(lines, polls(lines, 0)[-1], later=later)
+        put(line, {**body(line, "request"), **wishes}, "request")
+
+    assert judged(spoiled(STORIES["studio"], ask_again)).findings == []
+
+
 def test_every_rule_has_its_mutant() -> None:
     meant = {rule for _, _, rule, _ in MUTANTS}
 

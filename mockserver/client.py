@@ -768,16 +768,10 @@ def _scenario(scenario: str | Path | Mapping[str, Any]) -> tuple[str, Any]:
         return "mine", dict(scenario)
     text = str(scenario)
     if isinstance(scenario, Path) or text.endswith((".yaml", ".yml", ".json")):
-        import yaml
+        from mockserver.scenario.reading import read_both
 
         file = Path(text)
-        try:
-            found = yaml.safe_load(file.read_text("utf-8"))
-        except OSError as error:
-            raise UserError(f"scenario {text!r} cannot be read: {error.strerror}") from None
-        except yaml.YAMLError as error:
-            raise UserError(f"scenario {text!r} is neither YAML nor JSON: {error}") from None
-        return file.stem, found
+        return file.stem, read_both(file)[0]
     return text, text
 
 

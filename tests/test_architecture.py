@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": {*BASE, "settings", "web", "virtual_time", "tls"},
     "demo": {*BASE, "settings", "server"},
     "conduct": {*BASE, "client"},
-    "client": {*BASE, "conduct", "settings", "server", "virtual_time", "inprocess", "interception"},
+    "client": {*BASE, "conduct", "settings", "scenario", "server", "virtual_time", "inprocess", "interception"},
     "virtual_time": {*BASE, "client", "web"},
     "inprocess": {*BASE, "server", "virtual_time", "web"},
     "tls": {*BASE},

@@ -67,8 +67,14 @@ def read(file: Path) -> Scenario:
     Raises:
         ScenarioError: it cannot be read, or will not do.
     """
+    return read_both(file)[1]
+
+
+def read_both(file: Path) -> tuple[Json, Scenario]:
+    """Return what a scenario file says, and the scenario made of it; errors as those of `read`."""
     try:
-        return parse(file.read_bytes(), file.stem, json_only=file.suffix == ".json")
+        found = document(file.read_bytes(), file.stem, json_only=file.suffix == ".json")
+        return found, make(found, file.stem)
     except ScenarioError as error:
         raise ScenarioError(str(file), error.pointer, error.problem) from None
     except OSError as error:
@@ -81,6 +87,11 @@ def parse(text: bytes | str, name: str, *, json_only: bool = False) -> Scenario:
     Raises:
         ScenarioError: it is not JSON or YAML, or will not do.
     """
+    return make(document(text, name, json_only=json_only), name)
+
+
+def document(text: bytes | str, name: str, *, json_only: bool = False) -> Json:
+    """Return what the text of a scenario says; raise `ScenarioError` where it is not JSON or YAML."""
     if len(text) > MAX_BYTES:
         raise ScenarioError(name, "", f"has {len(text)} bytes; at most {MAX_BYTES} are read")
     try:
@@ -91,10 +102,10 @@ def parse(text: bytes | str, name: str, *, json_only: bool = False) -> Scenario:
     from mockserver.scenario import text as texts
 
     try:
-        document = texts.read_json(plain, or_yaml=not json_only) if is_json else texts.read_yaml(plain)
+        found: Json = texts.read_json(plain, or_yaml=not json_only) if is_json else texts.read_yaml(plain)
     except texts.Unreadable as error:
         raise ScenarioError(name, "", str(error)) from None
-    return make(document, name)
+    return found
 
 
 def make(document: Json, name: str) -> Scenario:

@@ -124,6 +124,14 @@ def test_scenarios_come_by_name_file_or_as_they_are(studio: MockServer, tmp_path
     assert set(studio.hits) == {"queue-never-moves", "mine"}
 
 
+def test_a_scenario_file_is_read_as_strictly_as_the_server_reads_it(studio: MockServer, tmp_path: Path) -> None:
+    file = tmp_path / "twice.yaml"
+    file.write_text("rules: []\nrules: [{id: gone, answer: {status: 410}}]")
+
+    with pytest.raises(UserError, match=r"twice\.yaml.*rules"):
+        studio.play(file)
+
+
 def test_a_scenario_for_a_fresh_world_sets_it_up(studio: MockServer) -> None:
     studio.play({"setting": {"start": "2025-06-01T12:00:00Z"}, "rules": []})
 

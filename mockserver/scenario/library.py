@@ -24,13 +24,21 @@ def find(name: str) -> Scenario:
         UserError: there is neither.
         ScenarioError: the file will not do.
     """
-    known = files()
-    if name in known:
-        return _shipped(known[name], known[name].stat().st_mtime_ns)
     if Path(name).suffix in ENDINGS:
         return read(Path(name))
-    hint = nearest(name, known) or f"; known: {', '.join(known)}"
-    raise UserError(f"there is no scenario {name!r}{hint}; or give the path of a .yaml or .json file")
+    try:
+        return named(name)
+    except UserError as error:
+        raise UserError(f"{error}; or give the path of a .yaml or .json file") from None
+
+
+def named(name: str) -> Scenario:
+    """Return the scenario of the library with this name; raise `UserError` where there is none."""
+    known = files()
+    if name not in known:
+        hint = nearest(name, known) or f"; known: {', '.join(known)}"
+        raise UserError(f"there is no scenario {name!r}{hint}")
+    return _shipped(known[name], known[name].stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=256)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -379,8 +380,8 @@ class Emulator:
         """Make the world *id*, with the settings of the server where *setting* says nothing."""
         if id in self.stages:
             raise UserError(f"there is a world {id!r} already")
-        if not id.replace("-", "").replace("_", "").isalnum():
-            raise UserError(f"world {id!r}: an id has letters, digits, - and _ only")
+        if not re.fullmatch("[A-Za-z0-9_-]{1,64}", id):
+            raise UserError(f"world {id!r}: an id has letters a to z, digits, - and _ only, 64 at most")
         settings = self.settings
         stage = Stage(
             self,

@@ -111,7 +111,7 @@ class Scripts:
         """
         if name in self.named:
             return self.named[name].scenario
-        return library.find(name.rpartition("/")[2].rpartition("\\")[2].removesuffix(".yaml").removesuffix(".json"))
+        return library.named(name)
 
     def outlook(self, usual: Callable[[Task], Outlook] | None) -> Callable[[Task], Outlook]:
         """Return what decides about tasks: the usual, and the scripts of the call that submits."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PATIENCE = 10.0
 """Real seconds a client gets to say what it wants."""
 MAX_HEAD = 64 * 1024
+TRUSTED = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+"""Environment variables that name whom to trust; one that is set already would win over the others in its client."""
 TLS_HANDSHAKE = 0x16
 """First byte of every TLS connection."""
 
@@ -64,8 +66,10 @@ def environment(proxy: str, folder: Path) -> dict[str, str]:
     """
     file = folder / "mockserver-ca.pem"
     authority().cert_pem.write_to_path(file)
-    trusted = {name: str(file) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")}
-    return {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": "localhost,127.0.0.1,::1", **trusted}
+    trusted = {name: str(file) for name in TRUSTED}
+    # Node's fetch asks for a proxy when told to, from 22.21 and 24 on.
+    led = {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NODE_USE_ENV_PROXY": "1"}
+    return {**led, "NO_PROXY": "localhost,127.0.0.1,::1", **trusted}
 
 
 class Gate:

@@ -136,5 +136,6 @@ def test_serve_prints_what_leads_other_processes_to_it() -> None:
         )
         server.terminate()
 
-    assert {"HTTPS_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"} <= set(exported)
+    trusted = {"SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}
+    assert {"HTTPS_PROXY", *trusted} <= set(exported)
     assert done.stdout == "404\n", done.stderr

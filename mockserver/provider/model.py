@@ -79,8 +79,7 @@ class Present(NamedTuple):
     document: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class LogLine:
+class LogLine(NamedTuple):
     """One line that a service writes of itself, where its condition holds."""
 
     text: Text

@@ -13,10 +13,9 @@ import math
 import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -27,8 +26,7 @@ class Unreadable(ValueError):
     """A text does not have the notation its schema announces."""
 
 
-@dataclass(frozen=True)
-class Notation:
+class Notation(NamedTuple):
     """`write` turns a value of the world into JSON; `read` turns it back, raising `Unreadable`."""
 
     write: Convert

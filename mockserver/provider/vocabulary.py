@@ -6,15 +6,13 @@ A name's *kind* decides which notations fit it; its *trait* is what the judge ho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 ValueKind = Literal["text", "number", "count", "boolean", "state", "moment", "seconds", "share", "json", "bytes"]
 Trait = Literal["constant", "grows", "free"]
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """One value name: where it lives in a `Scope` and what it is."""
 
     name: str

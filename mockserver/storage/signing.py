@@ -14,14 +14,13 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 from mockserver.errors import Refused
 
 
-@dataclass(frozen=True)
-class Secret:
+class Secret(NamedTuple):
     """A pair of access key id and secret."""
 
     key_id: str

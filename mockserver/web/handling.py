@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mockserver.provider import conditions
 from mockserver.provider.model import Operation, Provider, Response, Test
@@ -13,8 +14,7 @@ from mockserver.web.head import Head
 from mockserver.world.things import FOREIGN, UNKNOWN
 
 
-@dataclass(frozen=True)
-class Hold:
+class Hold(NamedTuple):
     """When an answer waits, and for what (the verb's option `wait`)."""
 
     when: Test | None

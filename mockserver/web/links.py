@@ -7,8 +7,8 @@ A provider's files lie in a store (`schemas/_stores/<name>`), which stands below
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from mockserver.provider.model import Provider
@@ -18,8 +18,7 @@ from mockserver.storage.signing import SCHEMES, Secret, SignedRequest
 FILES = "/_files"
 
 
-@dataclass(frozen=True)
-class Store:
+class Store(NamedTuple):
     """The object store of one provider in one world."""
 
     provider: Provider

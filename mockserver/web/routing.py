@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from mockserver.provider.model import Channel, Provider
 from mockserver.web.handling import Handling, handling
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """What stands at one path: its operations by method, and the push channel, if any."""
 
     template: str

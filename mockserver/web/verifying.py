@@ -10,8 +10,7 @@ import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from mockserver.errors import UserError, nearest
@@ -78,8 +77,7 @@ class Evicted(UserError):
     """What is asked about has gone from the record for room."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """An answer: whether it holds, in words why, and what it was seen by."""
 
     holds: bool

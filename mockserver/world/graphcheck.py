@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Container, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeGuard
 
 from mockserver.world.catalogue import Catalogue, Input, NodeClass
 
@@ -23,8 +23,7 @@ Graph = Mapping[str, Any]
 _MOST_CHOICES_SHOWN = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing wrong with a graph.
 
     Names: of the whole graph `class-missing`, `class-unknown`, `no-outputs`, `outputs-failed`, `graph-malformed`; of a
@@ -36,14 +35,13 @@ class Finding:
 
     name: str
     node: str | None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = MappingProxyType({})
     """Under ComfyUI's own names where it has them (`input_name`, `received_value`). Beside those: `received_text` is
     the value as Python prints it, `limit` the bound, `choices` the list as the answer shows it, `custom_text` and
     `cycle` the rest of the details."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedNode:
+class CheckedNode(NamedTuple):
     """A node with findings of its own."""
 
     id: str
@@ -54,8 +52,7 @@ class CheckedNode:
     """Output nodes reported with it: every one that failed once this node was known to be wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class GraphCheck:
+class GraphCheck(NamedTuple):
     """What came of a check."""
 
     graph: Graph

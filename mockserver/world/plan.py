@@ -11,7 +11,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.world.catalogue import Catalogue
 from mockserver.world.classes import (
@@ -45,8 +45,7 @@ Size = tuple[int, int]
 UNKNOWN_SIZE = (512, 512)
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedNode:
+class PlannedNode(NamedTuple):
     """One node that runs. `start` and `end` are shares of the run's time."""
 
     id: str

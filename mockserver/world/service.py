@@ -8,10 +8,9 @@ raised as `Refused` before anything has changed. Which tasks run when stands in 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.errors import Refused
 from mockserver.provider.documents import merge_patch
@@ -73,8 +72,7 @@ class Outcome:
         self.things = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """The member of a thing's document that a call names."""
 
     value: Json

@@ -60,8 +60,7 @@ class Work(NamedTuple):
     """What a check of the graph found, though some of it may run: its `nodes` are drawn as `check.nodes`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """A change of all lines at a moment: their slots (None for what they have by themselves), or places changed."""
 
     at: float

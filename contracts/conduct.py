@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from contracts.links import expiry
 from contracts.model import ASKS, Breach, Look
-from contracts.promise import StateMachine
 
 REMEMBERED = 4096
 HASTE = (6, 0.5)
@@ -37,11 +36,12 @@ class Conduct:
     """The client, or clients, of one recording."""
 
     def __init__(self) -> None:
-        self._polls: OrderedDict[tuple[str, int], Poll] = OrderedDict()
+        self._polls: OrderedDict[int, Poll] = OrderedDict()
+        """Polls by the key of what is asked."""
         self._limited: dict[tuple[str, str], tuple[float, int]] = {}
         self._lost: dict[str, tuple[int, int]] = {}
 
-    def take(self, look: Look, machine: StateMachine) -> list[Breach]:
+    def take(self, look: Look) -> list[Breach]:
         """Return what the client did wrong with this exchange."""
         found: list[Breach] = []
         asked, status = look.asked, look.answered.status
@@ -61,11 +61,11 @@ class Conduct:
         elif self._lost and status == 200:
             self._lost.pop(look.provider, None)
         if asked.tasks and asked.verb in ASKS and asked.of == "task":
-            self._polled(look, machine, found)
+            self._polled(look, found)
         return found
 
-    def _polled(self, look: Look, machine: StateMachine, found: list[Breach]) -> None:
-        key = (look.provider, look.asked.key)
+    def _polled(self, look: Look, found: list[Breach]) -> None:
+        key = look.asked.key
         poll = self._polls.get(key)
         if poll is None:
             poll = self._polls[key] = Poll()
@@ -85,7 +85,7 @@ class Conduct:
             poll.quick.clear()
         poll.last = look.at
         if not look.answered.refused:
-            poll.over_until = _over_until(look, machine)
+            poll.over_until = _over_until(look)
 
 
 def _hasty(poll: Poll, at: float) -> Breach | None:
@@ -98,11 +98,15 @@ def _hasty(poll: Poll, at: float) -> Breach | None:
     return Breach("polls-too-fast", "warning", f"{HASTE[0]} polls within {at - quick[0]:.2f} s")
 
 
-def _over_until(look: Look, machine: StateMachine) -> float | None:
+def _over_until(look: Look) -> float | None:
     """Return until when the links of an answer live that tells the end of all it was asked for; None if it does not."""
-    final, sights = machine.final, look.sights
-    ended = {sight.task for sight in sights if sight.said.states and sight.said.states <= final}
-    if not ended or not ended.issuperset(look.asked.tasks):
+    sights = look.sights
+    for sight in sights:
+        if sight.said.ended:
+            break
+    else:
+        return None
+    if not {sight.task for sight in sights if sight.said.ended}.issuperset(look.asked.tasks):
         return None
     ends = [
         expires if (expires := expiry(link.partition("?")[2])) is not None else look.at + (look.asked.lifetime or 0)

@@ -40,6 +40,7 @@ def said(one: Observation, machine: StateMachine) -> Said:
     return Said(
         states,
         bool(one.states) and one.states <= {"unknown"},
+        bool(states) and states <= machine.final,
         dict(one.values),
         None if isinstance(progress, bool) or not isinstance(progress, int | float) else progress,
         tuple(name for name in one.values if name in LASTING or "#" in name),

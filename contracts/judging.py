@@ -90,7 +90,7 @@ class Judge:
         promise = self._promises.get(look.provider)
         if promise is None or promise.store:
             return
-        for breach in self._conduct.take(look, promise.machine):
+        for breach in self._conduct.take(look):
             self._found(look, breach)
         if asked.verb == "submit" and not answered.refused:
             self._submitted(look, promise)
@@ -145,7 +145,7 @@ class Judge:
         """Note that somebody asks for these tasks. A list that names no longer what it once named tells it is gone."""
         asked, answered = look.asked, look.answered
         tells = asked.verb == "list" and not answered.refused and not answered.breaches
-        named = [sight.task for sight in look.sights]
+        named = [sight.task for sight in look.sights] if tells else ()
         for id in asked.tasks:
             history = self._histories.get((look.provider, id))
             if history is None:

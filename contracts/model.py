@@ -52,6 +52,8 @@ class Said(NamedTuple):
     """The states it may be in; none where the body does not tell."""
     unknown: bool
     """It says that there is no such task."""
+    ended: bool
+    """It says that the task has ended."""
     values: dict[str, Any]
     progress: float | None
     lasting: tuple[str, ...]

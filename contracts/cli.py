@@ -22,7 +22,8 @@ from contracts import rules
 from contracts.check import check, promises
 from contracts.judging import Verdict
 from contracts.reports import REPORTS, text
-from mockserver.errors import MockServerError, UserError
+from mockserver import command_line
+from mockserver.errors import UserError
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -30,28 +31,7 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit. A mistake of the user is one line on standard error, never a traceback."""
-    try:
-        status = commands.main(arguments, prog_name="contracts", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(2)
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"; see {context.command_path} --help" if context else ""
-        _fail(f"{error.format_message().rstrip('.')}{hint}")
-    except MockServerError as error:
-        _fail(str(error))
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone: nobody is left to tell
-        sys.exit(2)
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def _fail(problem: str) -> None:
-    click.echo(f"error: {' '.join(problem.split())}", err=True)
-    sys.exit(2)
+    command_line.run(commands, arguments, name="contracts", failed=2)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

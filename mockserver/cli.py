@@ -14,8 +14,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from mockserver import completing, data, settings
-from mockserver.errors import MockServerError, SchemaFolderError, UserError
+from mockserver import command_line, completing, data, settings
+from mockserver.errors import SchemaFolderError, UserError
 from mockserver.options import FILE, FOLDER, SCHEMAS, TABLE, defaults, server_options, settings_of, table_above
 
 SERVERS = ("serve", "run")
@@ -24,34 +24,16 @@ SERVERS = ("serve", "run")
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit. A mistake of the user is one line on standard error, never a traceback."""
-    try:
-        status = commands.main(arguments, prog_name="mockserver", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(2)
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"; see {context.command_path} --help" if context else ""
-        if context and isinstance(error, click.BadParameter) and error.param and _from_table(context, error.param):
-            hint = f"; it stands in [{TABLE}] of pyproject.toml"
-        _fail(f"{error.format_message().rstrip('.')}{hint}", status=error.exit_code)
-    except MockServerError as error:
-        _fail(str(error), status=1)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone: nobody is left to tell
-        sys.exit(1)
-    sys.exit(status if isinstance(status, int) else 0)
+    command_line.run(commands, arguments, name="mockserver", failed=1, hint=_hint)
+
+
+def _hint(context: click.Context, error: click.ClickException) -> str | None:
+    told = isinstance(error, click.BadParameter) and error.param and _from_table(context, error.param)
+    return f"; it stands in [{TABLE}] of pyproject.toml" if told else None
 
 
 def _from_table(context: click.Context, parameter: click.Parameter) -> bool:
     return context.get_parameter_source(parameter.name) is ParameterSource.DEFAULT_MAP
-
-
-def _fail(text: str, *, status: int) -> None:
-    click.echo(f"error: {' '.join(text.split())}", err=True)
-    sys.exit(status)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

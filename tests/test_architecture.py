@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "console": {*BASE, "provider", "world"},
     "first_requests": {*BASE, "provider"},
     "portrait": {*BASE, "provider", "first_requests"},
+    "command_line": {"errors"},
     "log": {"exchange", "web"},
     "doctor": {*BASE, "options", "settings", "provider"},
     "server": {*BASE, "settings", "web", "virtual_time", "tls"},
@@ -43,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "run": {*BASE, "settings", "client"},
     "cli": {
         *BASE,
+        "command_line",
         "completing",
         "options",
         "run",
@@ -63,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"*"},
 }
 """Room of `mockserver` -> the rooms it may import; itself always."""
-CONTRACTS_MAY_IMPORT = {"provider", "exchange", "errors", "data"}
+CONTRACTS_MAY_IMPORT = {"provider", "exchange", "errors", "data", "command_line"}
 PURE = ("provider", "world", "scenario")
 IMPURE = {"time", "random", "asyncio", "socket", "threading", "httpx", "starlette", "uvicorn", "websockets"}
 

@@ -352,7 +352,7 @@ def sourced(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     api = read(folder / "openapi.json")
     for path, item in api["paths"].items():
         for method, operation in item.items():
-            if method != "parameters":
+            if method not in ("parameters", "servers"):
                 yield f"{method} {path}", operation
     for section in ("schemas", "responses", "parameters", "securitySchemes"):
         for name, component in api.get("components", {}).get(section, {}).items():
@@ -363,6 +363,8 @@ def sourced(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for kind, entry in read(folder / "machine.json").items():
         for name, state in entry.get("states", {}).items():
             yield f"{kind} {name}", state
+        for number, line in enumerate(entry.get("log", ())):
+            yield f"{kind} log {number}", line
     errors = read(folder / "errors.json")
     for section in ("refusals", "failures", "problems"):
         for name, entry in errors.get(section, {}).items():

@@ -22,6 +22,7 @@ from mockserver import conduct
 from mockserver.errors import MockServerError, UserError
 
 if TYPE_CHECKING:
+    import aiohttp
     import requests.adapters
     import respx
 
@@ -359,6 +360,16 @@ class MockServer:
         from mockserver import inprocess
 
         return inprocess.requests_adapter(self._caller())
+
+    def aiohttp_connector(self, **options: Any) -> aiohttp.BaseConnector:
+        """Return a connector for an `aiohttp.ClientSession`, which then answers for the real host names.
+
+        Args:
+            options: those of `aiohttp.BaseConnector`. As with that, an event loop must run.
+        """
+        from mockserver import inprocess
+
+        return inprocess.aiohttp_connector(self._caller(), **options)
 
     def intercept(self) -> Interception:
         """Return a context in which connections of this process to the real host names lead to this world, over TLS."""

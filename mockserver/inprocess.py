@@ -1,4 +1,6 @@
-"""Clients without sockets: httpx, respx and requests call the application in its thread, under the real host names.
+"""Clients without sockets: httpx, respx, requests and aiohttp meet the application under the real host names.
+
+The first three call it in its thread; aiohttp speaks HTTP itself, and does so through a pipe of this process.
 
 A call that the world holds (an answer that comes when a task has ended) makes the world jump there: the caller's thread
 waits, so nobody else would turn the clock.
@@ -7,7 +9,9 @@ waits, so nobody else would turn the clock.
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import socket
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, MutableMapping, Sequence
@@ -16,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import httpx
+from starlette.types import Receive, Scope, Send
 
 from mockserver.virtual_time import real_time, wait_for_server
 from mockserver.web.emulator import WORLD
 
 if TYPE_CHECKING:
+    import aiohttp
     import requests
     import requests.adapters
     import respx
@@ -47,7 +53,25 @@ class Caller:
         assert running.server is not None
         self.hosts = frozenset(hosts)
         self._at = (world, provider)
-        self._app, self._loop = running.server.app, running.server.loop
+        self._server, self._loop = running.server, running.server.loop
+
+    def check(self, host: str | None) -> None:
+        """Raise `ConnectionRefusedError` for a host name that nobody answers for."""
+        if host not in self.hosts:
+            raise ConnectionRefusedError(
+                f"{host!r} is not emulated; without sockets these are: {', '.join(sorted(self.hosts))}"
+            )
+
+    def connect(self, *, secure: bool) -> socket.socket:
+        """Return the client's end of a pipe to the server; *secure*: that the client takes it for TLS."""
+        ours, theirs = socket.socketpair()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            scheme = {"http": "https", "websocket": "wss"}[scope["type"]] if secure else scope["scheme"]
+            await self._serve({**scope, "scheme": scheme, WORLD: self._at}, receive, send)
+
+        self._server.take(theirs, app)
+        return ours
 
     def start(self, method: str, url: str, headers: Headers, body: bytes, heard: Callable[[Any], None]) -> Call:
         """Begin a call; *heard* is called in the server's thread with each ASGI message, then None or an exception.
@@ -56,10 +80,7 @@ class Caller:
             ConnectionRefusedError: nobody of that name is here.
         """
         parts = urlsplit(url)
-        if parts.hostname not in self.hosts:
-            raise ConnectionRefusedError(
-                f"{parts.hostname!r} is not emulated; without sockets these are: {', '.join(sorted(self.hosts))}"
-            )
+        self.check(parts.hostname)
         lower = [(name.lower(), value) for name, value in headers]
         if not any(name == b"host" for name, _ in lower):
             lower.append((b"host", parts.netloc.rpartition("@")[2].encode()))
@@ -85,17 +106,25 @@ class Caller:
         return call
 
     async def _run(self, call: Call) -> None:
-        task = asyncio.ensure_future(self._app(call.scope, call.receive, call.send))
-        stage = self._app.emulator.find(self._at[0])
         try:
-            while not (await asyncio.wait({task}, timeout=LOOK_EVERY))[0]:
-                if stage is not None and not stage.virtual and 0 < stage.busy <= len(stage.held):
-                    stage.world.jump_to_next()
-                    stage.pacer.stir()
-            await task
+            await self._serve(call.scope, call.receive, call.send)
             call.heard(None if call.whole else ConnectionResetError(CUT))
         except Exception as error:
             call.heard(error)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer, and the world jump where it holds all calls that are under way."""
+        app = self._server.app
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        task = asyncio.ensure_future(app(scope, receive, send))
+        stage = app.emulator.find(self._at[0])
+        while not (await asyncio.wait({task}, timeout=LOOK_EVERY))[0]:
+            if stage is not None and not stage.virtual and 0 < stage.busy <= len(stage.held):
+                stage.world.jump_to_next()
+                stage.pacer.stir()
+        await task
 
 
 class Call:
@@ -211,6 +240,26 @@ def requests_adapter(caller: Caller) -> requests.adapters.BaseAdapter:
             return found
 
     return Adapter()
+
+
+def aiohttp_connector(caller: Caller, **options: Any) -> aiohttp.BaseConnector:
+    """Return a connector for `aiohttp.ClientSession(connector=...)`; made inside the loop, as aiohttp's own are."""
+    import aiohttp
+    from aiohttp.client_proto import ResponseHandler
+
+    class Connector(aiohttp.BaseConnector):
+        async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:
+            try:
+                caller.check(req.url.host)
+            except ConnectionRefusedError as error:
+                # aiohttp tells the second part.
+                told = ConnectionRefusedError(errno.ECONNREFUSED, str(error))
+                raise aiohttp.ClientConnectorError(req.connection_key, told) from None
+            pipe = caller.connect(secure=req.is_ssl())
+            _, protocol = await self._loop.create_connection(self._factory, sock=pipe)
+            return protocol
+
+    return Connector(**options)
 
 
 class Answer:

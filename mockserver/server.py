@@ -206,6 +206,14 @@ class _Server(uvicorn.Server):
         self._gates.add(gate)
         return gate
 
+    def take(self, connection: socket.socket, app: ASGIApp) -> None:
+        """Serve a connection that is there already with *app*; called from other threads."""
+        config = _config(app)
+        config.load()
+        asyncio.run_coroutine_threadsafe(
+            self.loop.connect_accepted_socket(lambda: self._protocol(config), connection), self.loop
+        )
+
     def _protocol(self, config: uvicorn.Config) -> asyncio.Protocol:
         made: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn itself does
             config=config, server_state=self.server_state, app_state=self.lifespan.state

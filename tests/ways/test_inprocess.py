@@ -7,13 +7,14 @@ import io
 import re
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import requests
 from PIL import Image
 
 from mockserver import MockServer
-from tests.ways.clients import BODY, REAL, TASKS, AsyncPainter, Painter, headers, only, submitted
+from tests.ways.clients import BODY, DONE, REAL, REAL_FEED, TASKS, AsyncPainter, Painter, headers, only, submitted
 
 
 def test_an_httpx_client_meets_the_emulator_at_the_real_address(studio: MockServer) -> None:
@@ -71,6 +72,50 @@ def test_bodies_are_streamed(studio: MockServer) -> None:
             first = next(answer.iter_raw(16))
 
     assert first.startswith(b"\x89PNG")
+
+
+def test_aiohttp_is_served_by_a_connector(studio: MockServer) -> None:
+    async def paint() -> tuple[list[bytes], int]:
+        connector = studio.aiohttp_connector()
+        async with aiohttp.ClientSession(connector=connector, headers=headers(studio.api_key)) as session:
+            async with session.post(f"{REAL}{TASKS}/prompt", json=BODY) as answer:
+                task = submitted(await answer.json())
+            async with session.ws_connect(f"{REAL_FEED}?authorization={task['prompt_token']}") as feed:
+                told = [message.json()["comfy_task_info"]["status"] async for message in feed]
+            asked = {"comfy_task_ids": [task["prompt_id"]]}
+            async with session.post(f"{REAL}{TASKS}/get_task_info", json=asked) as answer:
+                link = only(await answer.json())["final_files"][0]
+            async with session.get(link) as answer:
+                return [chunk async for chunk in answer.content.iter_chunked(1000)], told[-1]
+
+    with studio.virtual_time():
+        chunks, last = asyncio.run(paint())
+
+    assert len(chunks) > 1
+    assert Image.open(io.BytesIO(b"".join(chunks))).format == "PNG"
+    assert last == DONE
+    (fetched,) = [one for one in studio.exchanges if one["request"]["path"].endswith(".png")]
+    assert fetched["request"]["host"].endswith(".aliyuncs.com")
+
+
+def test_aiohttp_moves_the_clock_too_and_meets_cut_connections_and_other_hosts(studio: MockServer) -> None:
+    studio.play({"rules": [{"wire": {"delay": 30}, "times": 1}, {"wire": {"reset": True}, "skip": 1}]})
+    before = studio.clock.now
+
+    async def ask() -> int:
+        url, body = f"{REAL}{TASKS}/get_task_info", {"comfy_task_ids": ["x"]}
+        connector = studio.aiohttp_connector()
+        async with aiohttp.ClientSession(connector=connector, headers=headers(studio.api_key)) as session:
+            async with session.post(url, json=body) as answer:
+                status = answer.status
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await session.post(url, json=body)
+            with pytest.raises(aiohttp.ClientConnectorError, match=r"'example\.com' is not emulated"):
+                await session.get("https://example.com/")
+        return status
+
+    assert asyncio.run(ask()) == 200
+    assert studio.clock.now - before == 30
 
 
 def test_what_waits_for_the_clock_moves_it(studio: MockServer) -> None:

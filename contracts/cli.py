@@ -9,7 +9,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +22,7 @@ from contracts import rules
 from contracts.check import check, promises
 from contracts.judging import Verdict
 from contracts.reports import REPORTS, text
+from contracts.traffic import recognise
 from mockserver import command_line
 from mockserver.errors import UserError
 
@@ -71,11 +72,7 @@ def check_command(
 ) -> int:
     """Judge recorded traffic: NDJSON of /_mock/exchanges, HAR, or cassettes of VCR.py."""
     judged = partial(check, files, schemas=schemas, provider=provider, variants=_readings(variants), jobs=jobs)
-    if sys.stderr.isatty():
-        with click.progressbar(label="judging", length=None, file=sys.stderr, show_pos=True) as bar:  # type: ignore[var-annotated]
-            verdict = judged(progress=bar.update)
-    else:
-        verdict = judged()
+    verdict = _with_bar(files, judged) if sys.stderr.isatty() else judged()
     if baseline is not None:
         accepted = baselines.accept(verdict, baseline)
         click.echo(f"{accepted} known findings accepted", err=True)
@@ -166,6 +163,21 @@ def explain(rule: str | None) -> None:
         return
     for one in rules.RULES.values():
         click.echo(f"{one.id:28} {one.severity:8} {one.says}")
+
+
+def _with_bar(files: Iterable[Path], judged: Callable[..., Verdict]) -> Verdict:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("judging"), BarColumn(), TextColumn("{task.completed} exchanges"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("judging", total=_expected(files))
+        return judged(progress=lambda count: bar.advance(task, count))
+
+
+def _expected(files: Iterable[Path]) -> int | None:
+    counts = [recognise(path).expected for path in files]
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def _json(path: Path) -> Any:

@@ -18,6 +18,7 @@ from mockserver.exchange import Exchange
 
 Format = Literal["ndjson", "har", "vcr"]
 SNIFFED = 4096
+SAMPLED = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,15 @@ class Recording:
     def lenient(self) -> bool:
         """Whether the recorder may have left out credentials, as browsers and cassettes do."""
         return self.format != "ndjson"
+
+    @property
+    def expected(self) -> int | None:
+        """About how many exchanges it holds, by its first lines; None where only reading it would tell."""
+        if self.format != "ndjson":
+            return None
+        with self.path.open("rb") as file:
+            lines = file.readlines(SAMPLED)
+        return round(self.path.stat().st_size * len(lines) / max(1, sum(map(len, lines))))
 
     def exchanges(self) -> Iterator[Exchange]:
         """Yield what it holds.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +14,7 @@ import pytest
 from contracts.cli import main
 from contracts.reports import REPORTS
 from contracts.rules import RULES
+from tests.contracts.test_recordings import kept
 from tests.contracts.traffic import Lines, again, polls, show, spoiled, studio, write
 
 
@@ -47,6 +51,25 @@ def test_correct_traffic_exits_with_0_and_says_what_was_judged(right: Path, caps
     told = capsys.readouterr().out
     assert "judged 22 exchanges, 3 tasks" in told
     assert "genstudio get_task_info: 15" in told
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo-terminals")
+@pytest.mark.parametrize("name", ["ndjson", "har"])
+def test_at_a_terminal_a_bar_shows_how_far_it_is(name: str, story: Lines, tmp_path: Path) -> None:
+    path = kept(name, story, tmp_path)
+    ours, theirs = os.openpty()
+
+    program = "from contracts.cli import main; main()"
+    command = [sys.executable, "-c", program, "check", "--provider", "genstudio", str(path)]
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=60)
+    os.close(theirs)
+
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert run.returncode == 0, shown
+    assert "judging" in shown
+    assert "exchanges" in shown
+    assert "judged 22 exchanges" in run.stdout
 
 
 def test_an_error_exits_with_1_and_shows_the_exchange(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:

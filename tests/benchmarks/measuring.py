@@ -67,6 +67,24 @@ def pin(core: int) -> None:
             os.sched_setaffinity(0, {core % count})
 
 
+def free() -> None:
+    """Let this process, and those it starts, run on every core."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
+@contextlib.contextmanager
+def freed() -> Iterator[None]:
+    """Within it this process and those it starts run on every core; after it, on those of before."""
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    free()
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.sched_setaffinity(0, before)
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the CPU seconds a process has used; 0 where the system does not tell."""
     try:

@@ -7,7 +7,6 @@ the end. The clock tells what a person waits for; where other work shares the co
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from mockserver import data
-from tests.benchmarks.measuring import Result
+from tests.benchmarks.measuring import Result, free
 
 ONE_TEST_MS, ALL_TESTS_S, PLUGIN_MS = 100, 60, 20
 TESTS = 1000
@@ -136,14 +135,8 @@ def _write(folder: Path, tests: int) -> None:
 
 def _pytest(folder: Path, *arguments: str) -> None:
     command: Sequence[str] = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments)
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, preexec_fn=_anywhere)
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, preexec_fn=free)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
-
-
-def _anywhere() -> None:
-    """Let this process use every core: that of the benchmarks is bound to one."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 def _cpu_of_children() -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from typing import Any
 
 from tests.benchmarks.calls import START, call, genstudio
 from tests.benchmarks.load import Client, Tally, request, run
-from tests.benchmarks.measuring import LOAD_CORE, ROOT, Result, percentile, pin, program
+from tests.benchmarks.measuring import LOAD_CORE, ROOT, Result, freed, percentile, pin, program
 from tests.benchmarks.serving import Server, emulator, end
 
 TASKS, RATE, CLOCK = 10_000, 1_200, 20.0
@@ -71,19 +70,12 @@ def bench(*, short: bool = False) -> Iterator[Result]:
     tasks, rate, seconds = (200, 100, 0.3) if short else (TASKS, RATE, 8.0)
     with emulator(providers=["genstudio"], rate=CLOCK, start=START, slots=8) as server:
         sent = _prepared(server, tasks)
-        free()
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
-            pin(LOAD_CORE)
+            with freed():
+                browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
             yield from _frames(browser, server, sent, rate, seconds)
             yield from _cost(browser, server, sent, rate, seconds)
             browser.close()
-
-
-def free() -> None:
-    """Let this process, and those it starts, run on every core again."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 def _prepared(server: Server, tasks: int) -> list[bytes]:

@@ -16,6 +16,7 @@ from mockserver.errors import SchemaFolderError, nearest
 from mockserver.provider.documents import Documents, Located, escape, read_json, walk
 from mockserver.provider.machines import BESIDE_KINDS
 from mockserver.provider.model import Variant
+from mockserver.provider.vocabulary import VERBS
 
 SOURCED_COMPONENTS = ("schemas", "responses", "parameters", "securitySchemes", "headers")
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -39,13 +40,23 @@ def check_keys(documents: Documents) -> None:
                     hint = nearest(key, known) or f"; known: {', '.join(known)}"
                     raise place.error(f"{key!r} is no key of the schema language{hint}", key)
             # Unknown verbs and options are told better where they are compiled.
-            ours.pop("x-does", None)
+            if not _known_options(ours.get("x-does")):
+                ours.pop("x-does", None)
             if ours:
                 _judge(ours, "keys", place.file, place.pointer)
             if isinstance(place.get("$ref"), str):
                 documents.follow(place["$ref"], place)
             if "x-map" in place and "enum" in place:
                 _check_map(place)
+
+
+def _known_options(does: Any) -> bool:
+    """Whether an `x-does` names a verb, and options, that there are."""
+    verbs = does if isinstance(does, Mapping) else {}
+    return len(verbs) == 1 and all(
+        verb in VERBS and isinstance(options, Mapping) and set(options) <= VERBS[verb]
+        for verb, options in verbs.items()
+    )
 
 
 def check_sources(documents: Documents, variants: Located | None) -> None:

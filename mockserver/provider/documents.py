@@ -143,6 +143,8 @@ class Documents:
 
     def flat(self, schema: Located) -> Located:
         """Return *schema* with its `$ref` and `allOf` merged in: the target first, then what stands beside it."""
+        if not isinstance(schema, Located):
+            raise SchemaFolderError("openapi.json", "", f"has {schema!r} where an object is needed to say what to draw")
         if "$ref" not in schema and "allOf" not in schema:
             return schema
         key = f"{schema.file}#{schema.pointer}"

@@ -182,6 +182,10 @@ class Drawer:
         media, encoding = schema.get("contentMediaType"), schema.get("contentEncoding")
         self._write(block, schema["contentSchema"], at_hand, to)
         if media == notation.JWT:
+            parts: list[Any] = schema["contentSchema"].get("prefixItems", [{}])
+            if "alg" not in (parts[0].get("const") or {}):
+                problem = 'is [header, claims] of a token; give it "prefixItems", the first {"const": {"alg": "HS256"}}'
+                raise schema.error(problem, "contentSchema")
             written = f"{self._module.constant(_token)}({to}, scope)"
         elif media in (notation.JSON_TEXT, notation.PYTHON_TEXT):
             write = self._module.constant(notation.write_inside)

@@ -35,7 +35,7 @@ def compile_files(
     documents = Documents(open_questions.apply(patched, variants, chosen))
     if checked:
         return Compiler(name, documents, variants, chosen).provider()
-    for file in (file for file in ("machine", "errors", "asyncapi") if f"{file}.json" in patched):
+    for file in (file for file in ("openapi", "machine", "errors", "asyncapi") if f"{file}.json" in patched):
         checks.check_file(documents[f"{file}.json"], file)
     checks.check_keys(documents)
     checks.check_sources(documents, asked)

@@ -61,7 +61,7 @@ def _operations(api: Mapping[str, Any]) -> set[Any]:
         one["operationId"]
         for item in items
         for one in item.values()
-        if isinstance(one, Mapping) and "operationId" in one
+        if isinstance(one, Mapping) and isinstance(one.get("operationId"), str)
     }
 
 

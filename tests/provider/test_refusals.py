@@ -171,6 +171,15 @@ ROWS = [
         at=f"{SCHEMAS}/Submit/properties/workflow_id/x-value", id="use of a kind that is none"),
     row(MACHINE, "/file/store", GONE, ["'file.link'", 'add "store": "oss"'], told=API,
         at=f"{SCHEMAS}/NodeFiles/items/x-value", id="links without a store"),
+    # the shape of the standard
+    row(API, f"{STATUS}/type", "integr", ["'integr' is not"], at=f"{STATUS}/type", id="type that is none"),
+    row(API, f"{SUBMIT}/requestBody", "text", ["'text' is not of type 'object'"], id="body that is no object"),
+    row(API, f"{SUBMIT}/responses/200", [], ["[] is not of type 'object'"], id="answer that is no object"),
+    row(API, f"{SUBMIT}/operationId", {"x": 1}, ["is not of type 'string'"], id="name of an operation that is no text"),
+    row(API, f"{SCHEMAS}/Token/contentSchema/prefixItems/0/const", ["HS256"], ["[header, claims]", "alg"],
+        at=f"{SCHEMAS}/Token/contentSchema", id="token without an algorithm"),
+    row(FEED, "/channels/progress/x-does", {"follow": {"close": 0}}, ["0 is not of type 'object'"],
+        at="/channels/progress/x-does/follow/close", id="option of another type"),
     # sources
     row(API, f"{SUBMIT}/x-source", GONE, ["no x-source", "documented", "assumed"], at=SUBMIT, id="unsourced operation"),
     row(API, f"{STATUS}/x-source", GONE, ["no x-source"], at=STATUS, id="unsourced component"),

@@ -7,11 +7,13 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from contracts.promise import Promise
 from contracts.verify.drafts import Call
 from contracts.verify.target import KEY, Sent, credentials
 from contracts.verify.walking import Verified
+from mockserver.provider.notation import Unreadable, open_token
 
 
 def report(result: Verified, url: str, promise: Promise) -> str:
@@ -52,7 +54,7 @@ def _curl(step: Sent, url: str, headers: Mapping[str, Mapping[str, str]]) -> str
     if isinstance(what, float):
         return f"sleep {what:g}  # or turn the clock: POST /_mock/clock {json.dumps({'jump': what})}"
     if isinstance(what, str):
-        return f"websocat {shlex.quote(re.sub('^http', 'ws', url) + what)}  # until it ends"
+        return f"websocat {shlex.quote(re.sub('^http', 'ws', url) + _bare(what))}  # until it ends"
     parts = ["curl", "-i", "-X", what.method, shlex.quote(what.path if "://" in what.path else url + what.path)]
     if not what.bare and "://" not in what.path:
         parts.extend(f'-H "{name}: {value}"' for name, value in headers.get(what.operation, headers[""]).items())
@@ -64,6 +66,21 @@ def _curl(step: Sent, url: str, headers: Mapping[str, Mapping[str, str]]) -> str
     if what.body is not None:
         parts.append(f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(what.body, ensure_ascii=False))}")
     return " ".join(parts)
+
+
+def _bare(path: str) -> str:
+    """Return path and query without tokens: whoever reads along could use them."""
+    asked, _, query = path.partition("?")
+    pairs = [(name, "TOKEN-OF-THE-ANSWER" if _is_token(value) else value) for name, value in parse_qsl(query)]
+    return f"{asked}?{urlencode(pairs)}"
+
+
+def _is_token(text: str) -> bool:
+    try:
+        open_token(text)
+    except Unreadable:
+        return False
+    return True
 
 
 def _python(what: Call | str, names: Sequence[tuple[str, str]]) -> str:

@@ -1,6 +1,6 @@
 """Correct traffic of every provider, as much as one likes: what the judge finds in it is a fault of it, or of ours.
 
-    python -m tests.contracts.correct [--worlds 200] [PROVIDER ...]
+    python -m tests.contracts.correct [--worlds 200] [--seed 0] [PROVIDER ...]
 
 Each world reads one open question in one of its ways, and lets happen one of the things that providers document: tasks
 that fail, wait, are slow, submits that are refused by an error of the catalogue. Random walks go through it.
@@ -128,11 +128,12 @@ def main() -> None:
     parser.add_argument("providers", nargs="*", default=PROVIDERS)
     parser.add_argument("--worlds", type=int, default=200, help="worlds of each provider")
     parser.add_argument("--walks", type=int, default=5, help="walks through each")
+    parser.add_argument("--seed", type=int, default=0, help="other worlds and walks for another number")
     chosen = parser.parse_args()
     for name in chosen.providers:
         start, counts = time.process_time(), Counter[str]()
         with MockServer(name) as server:
-            for place, setting in enumerate(settings(name, chosen.worlds)):
+            for place, setting in enumerate(settings(name, chosen.worlds, seed=chosen.seed), 1000 * chosen.seed):
                 result = walked(server, name, setting, walks=chosen.walks, seed=place)
                 counts.update(walks=result.walks, tasks=result.submitted)
                 counts.update(calls=result.sent, assertions=result.verdict.counts.assertions)

@@ -212,6 +212,18 @@ def test_a_breach_is_told_as_curl_lines_and_as_a_file_for_pytest(tmp_path: Path)
     ast.parse(ours.read_text())
 
 
+def test_a_token_that_opens_a_feed_is_not_shown() -> None:
+    with server("genstudio") as target:
+        target.client.put("/_mock/scenarios/feed-unknown-message").raise_for_status()
+        result = verify(target, max_tasks=60, walks=40)
+        token = next(one.answer["data"]["prompt_token"] for one in result.shortest if one.answer)
+
+    told = report(result, "http://127.0.0.1:1", PROMISES["genstudio"])
+
+    assert "websocat" in told
+    assert token not in told
+
+
 def test_no_more_tasks_are_submitted_than_allowed() -> None:
     accepted = []
 

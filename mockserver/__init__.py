@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mockserver.client import MockServer as MockServer
-    from mockserver.interception import intercept as intercept
+    from mockserver.client import intercept as intercept
 
 __all__ = ["MockServer", "intercept"]
 
-_HOMES = {"MockServer": "mockserver.client", "intercept": "mockserver.interception"}
+_HOMES = {"MockServer": "mockserver.client", "intercept": "mockserver.client"}
 
 
 def __getattr__(name: str) -> Any:

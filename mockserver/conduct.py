@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from contracts import Finding
-    from mockserver.client import MockServer
+    from mockserver.record import Record
 
 Json = dict[str, Any]
 
@@ -38,7 +38,7 @@ TOLD = 20
 """How many calls a story tells of, the latest."""
 
 
-def violations(server: MockServer) -> list[Json]:
+def violations(server: Record) -> list[Json]:
     """Return what broke the contract in a world, less what is expected; each with `rule` and `text` at least."""
     found = [one for one in server.problems if _fits(one["rule"], NOTED)]
     known = {one["rule"] for one in found}
@@ -46,7 +46,7 @@ def violations(server: MockServer) -> list[Json]:
     return [one for one in found if not _fits(one["rule"], server.expected)]
 
 
-def _judged(server: MockServer, exchanges: Sequence[Json]) -> Iterator[Json]:
+def _judged(server: Record, exchanges: Sequence[Json]) -> Iterator[Json]:
     from contracts import judge
 
     bent = {one["number"] for one in exchanges if one["rules"]}
@@ -91,7 +91,7 @@ def _fits(rule: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(rule, pattern) for pattern in patterns)
 
 
-def story(server: MockServer, violations: Sequence[Mapping[str, Any]] = ()) -> str:
+def story(server: Record, violations: Sequence[Mapping[str, Any]] = ()) -> str:
     """Tell what happened in a world, for a person who reads a failed test."""
     lines: list[str] = []
     exchanges = server.exchanges

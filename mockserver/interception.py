@@ -13,15 +13,13 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mockserver import tls
 from mockserver.errors import MockServerError, UserError
 
 if TYPE_CHECKING:
-    from mockserver.client import MockServer
     from mockserver.server import Running
 
 # Addresses set aside for measuring devices: nothing can be there. See RFC 2544.
@@ -36,19 +34,6 @@ class NotEmulated(MockServerError, ConnectionRefusedError):
 
 class UnknownHost(MockServerError, socket.gaierror):
     """The name of a host that is not emulated, asked for while real host names are intercepted."""
-
-
-@contextmanager
-def intercept(*providers: str, **settings: Any) -> Iterator[MockServer]:
-    """Start a server and intercept connections to the real host names; arguments as those of `MockServer`.
-
-    Raises:
-        UserError: it cannot start as told, or interception is on already.
-    """
-    from mockserver.client import MockServer
-
-    with MockServer(*providers, **settings) as server, server.intercept():
-        yield server
 
 
 _real_getaddrinfo = socket.getaddrinfo

@@ -20,7 +20,7 @@ from mockserver.virtual_time.waits import Wait, all_rest, mine_is_next, readable
 if TYPE_CHECKING:
     import socket
 
-    from mockserver.client import World
+    from mockserver.line import World
     from mockserver.web.emulator import Stage
 
 Found = TypeVar("Found")

@@ -183,7 +183,7 @@ class Drawer:
         self._write(block, schema["contentSchema"], at_hand, to)
         if media == notation.JWT:
             parts: list[Any] = schema["contentSchema"].get("prefixItems", [{}])
-            if "alg" not in (parts[0].get("const") or {}):
+            if len(parts) != 2 or "alg" not in (parts[0].get("const") or {}):
                 problem = 'is [header, claims] of a token; give it "prefixItems", the first {"const": {"alg": "HS256"}}'
                 raise schema.error(problem, "contentSchema")
             written = f"{self._module.constant(_token)}({to}, scope)"

@@ -149,7 +149,25 @@ def loses_the_scheme(request: httpx.Request, answer: httpx.Response, body: Any) 
     return answer.content.replace(b'"http:', b'"') if "get_task_info" in str(request.url) else None
 
 
+def forgets_the_status_of_jobs(request: httpx.Request, answer: httpx.Response, body: Any) -> None:
+    if "/api/jobs/" in str(request.url) and request.method == "GET" and body:
+        body.pop("status", None)
+
+
+def says_a_strange_status(request: httpx.Request, answer: httpx.Response, body: Any) -> None:
+    if "/executes/" in str(request.url) and body and isinstance(body.get("data"), dict) and "status" in body["data"]:
+        body["data"]["status"] = "thinking"
+
+
+def tells_of_a_stranger(request: httpx.Request, answer: httpx.Response, body: Any) -> None:
+    if request.url.path.endswith("comfy_get_result") and body and isinstance(body.get("data"), dict):
+        body["data"]["taskId"] = "01jgj2h3k4m5n6p7q8r9s0t1v2"
+
+
 WRONG = [
+    pytest.param("comfyui", forgets_the_status_of_jobs, "answer-schema", id="forgets the status of jobs"),
+    pytest.param("esd", says_a_strange_status, "answer-schema", id="says a strange status"),
+    pytest.param("aliyun", tells_of_a_stranger, "asked-is-answered", id="tells of a task nobody asked for"),
     pytest.param("gpugeek", leaves_a_member_out, "answer-schema", id="leaves a member out"),
     pytest.param("gpugeek", says_an_unknown_code, "error-in-catalogue", id="says an unknown code"),
     pytest.param("gpugeek", takes_everything, "request-schema", id="takes everything"),

@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from mockserver.virtual_time import real_time, wait_for_server
 from mockserver.web.emulator import WORLD
+from mockserver.web.push import LEAPS
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
     from mockserver.server import Running
 
-LOOK_EVERY = 0.002
-"""Real seconds between two looks whether a call is held."""
 CUT = "the connection was closed before the answer was whole"
 
 Message = dict[str, Any]
@@ -113,18 +112,11 @@ class Caller:
             call.heard(error)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the application answer, and the world jump where it holds all calls that are under way."""
+        """Let the application answer; time leaps to what it holds back, unless clients live by this clock."""
         app = self._server.app
-        if scope["type"] != "http":
-            await app(scope, receive, send)
-            return
-        task = asyncio.ensure_future(app(scope, receive, send))
         stage = app.emulator.find(self._at[0])
-        while not (await asyncio.wait({task}, timeout=LOOK_EVERY))[0]:
-            if stage is not None and not stage.virtual and 0 < stage.busy <= len(stage.held):
-                stage.world.jump_to_next()
-                stage.pacer.stir()
-        await task
+        LEAPS.set(scope["type"] == "http" and stage is not None and not stage.virtual)
+        await app(scope, receive, send)
 
 
 class Call:

@@ -109,7 +109,7 @@ class Stage:
             setup=self._setup,
             journals=emulator.journals,
         )
-        self.pacer = Pacer(self.world, leaps=emulator.leaps)
+        self.pacer = Pacer(self.world, leaps=emulator.leaps, settled=self._settled)
         self.nonces = Nonces()
         self.busy = 0
         """How many calls are under way, held ones included."""
@@ -128,6 +128,10 @@ class Stage:
         """Let the world catch up with real time and return its moment."""
         self.world.catch_up(time.monotonic())
         return self.world.now
+
+    def _settled(self) -> bool:
+        """Tell whether all calls under way are held."""
+        return self.busy <= len(self.held)
 
     def advance(self, until: float | None) -> bool:
         """Move towards the moment *until*, and no further than the next event while anybody follows the world.

@@ -307,7 +307,7 @@ class Connection:
                 self._sending = True
                 await self._send({"type": "websocket.send", "text" if isinstance(frame, str) else "bytes": frame})
                 self._sending = False
-                if self.place.stage.pacer.leaps:
+                if self.place.stage.pacer.leaping:
                     self.place.stage.pacer.stir()
             self._filled.clear()
             await self._filled.wait()

@@ -11,11 +11,16 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 from mockserver.world.world import World
 
 LET_GO = 5
 """Turns of the event loop that a woken task needs at most to be done with what it was woken for."""
+LOOK_AGAIN = 0.002
+"""Real seconds between two looks whether those at work are done."""
+LEAPS: ContextVar[bool] = ContextVar("leaps", default=False)
+"""Whether time leaps to what the call waits for that is answered in this context."""
 
 
 class Pacer:
@@ -23,17 +28,31 @@ class Pacer:
 
     Args:
         leaps: time jumps from event to event while somebody waits, instead of passing. For ways in where the caller's
-            own thread would have to turn the clock, and waits.
+            own thread would have to turn the clock, and waits. A single call says so by `LEAPS`.
+        settled: tells whether nobody is at work for whom time has to stand; before that it does not leap.
     """
 
-    def __init__(self, world: World, real: Callable[[], float] = time.monotonic, *, leaps: bool = False) -> None:
-        self.leaps = leaps
+    def __init__(
+        self,
+        world: World,
+        real: Callable[[], float] = time.monotonic,
+        *,
+        leaps: bool = False,
+        settled: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._leaps, self._settled = leaps, settled
         self._world = world
         self._real = real
-        self._waiting: dict[object, Callable[[], bool]] = {}
+        self._waiting: dict[object, tuple[Callable[[], bool], bool]] = {}
+        """Who waits: whether it wants more, and whether time leaps for its sake."""
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._looks: dict[object, Callable[[], None]] = {}
+
+    @property
+    def leaping(self) -> bool:
+        """Whether time leaps for the sake of anybody who waits."""
+        return any(leaps for _, leaps in self._waiting.values())
 
     @property
     def busy(self) -> bool:
@@ -48,7 +67,7 @@ class Pacer:
             wants: whether something is still to come, for the sake of which time may leap.
         """
         key = object()
-        self._waiting[key] = wants
+        self._waiting[key] = wants, self._leaps or LEAPS.get()
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
         else:
@@ -85,11 +104,15 @@ class Pacer:
             real = self._real()
             self._world.catch_up(real)
             self.told()
-            if self.leaps:
+            if self.leaping:
                 # Whoever heard of the latest event goes first: it may be all that was waited for.
                 for _ in range(LET_GO):
                     await asyncio.sleep(0)
-                if any(wants() for wants in tuple(self._waiting.values())) and self._world.jump_to_next(self._real()):
+                if not self._settled():
+                    await asyncio.sleep(LOOK_AGAIN)
+                    continue
+                wanted = any(leaps and wants() for wants, leaps in tuple(self._waiting.values()))
+                if wanted and self._world.jump_to_next(self._real()):
                     continue
             due = self._world.due()
             wait = math.inf if due is None else self._world.clock.real_until(due, self._real())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
+import time
 from typing import Any
 
 import aiohttp
@@ -126,6 +127,28 @@ def test_what_waits_for_the_clock_moves_it(studio: MockServer) -> None:
         answer = client.post(f"{REAL}{TASKS}/get_task_info", json={"comfy_task_ids": ["x"]})
 
     assert answer.status_code == 200
+    assert studio.clock.now - before == 30
+
+
+def test_in_virtual_time_what_waits_for_the_clock_is_waited_for_by_its_client(studio: MockServer) -> None:
+    studio.play({"rules": [{"wire": {"delay": 30}}]})
+    before = studio.clock.now
+
+    async def sleep() -> float:
+        await asyncio.sleep(10)
+        return time.time()
+
+    async def ask() -> float:
+        key = headers(studio.api_key)
+        async with httpx.AsyncClient(transport=studio.transport(), headers=key, timeout=60) as client:
+            asked = [client.post(f"{REAL}{TASKS}/get_task_info", json={"comfy_task_ids": ["x"]}) for _ in range(5)]
+            woken, _ = await asyncio.gather(sleep(), asyncio.gather(*asked))
+        return woken
+
+    with studio.virtual_time():
+        woken = asyncio.run(ask())
+
+    assert woken - before == pytest.approx(10)
     assert studio.clock.now - before == 30
 
 

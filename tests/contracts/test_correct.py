@@ -10,7 +10,7 @@ import pytest
 from mockserver import MockServer
 from tests.contracts.correct import PROVIDERS, behaved, settings, walked
 
-WORLDS, WALKS = 6, 2
+WORLDS, WALKS = 4, 2
 
 
 @pytest.mark.parametrize("name", PROVIDERS)

@@ -28,7 +28,6 @@ PICTURE = base64.b64decode(
 """A PNG of one pixel."""
 WRONG: tuple[Json, ...] = (None, [], {}, -1, "", True)
 """Values of other types, to put where they do not belong."""
-BODIES = ("application/json", "multipart/form-data")
 FREELY = {"file.bytes": PICTURE, "file.media": "image/png", "file.given": "verify.png", "workflow.inputs": {}}
 """What a client may say of its own accord."""
 OWN = frozenset({"submit", "read", "list", "cancel", "show", "download", "upload", "presign", "adopt", "move"})

@@ -29,20 +29,14 @@ from mockserver.provider.model import Operation, Request
 from mockserver.provider.notation import Unreadable, open_token
 
 Json = Any
+Thing = dict[str, Json]
+"""Something that an answer named, a task or a file: value name -> what was told of it."""
 STEPS = 16
 LONGEST = 4000.0
 """Seconds that a walk waits for a link to expire, at most."""
 RUN = 120.0
 """Seconds in which a small task usually ends."""
 GRAPH = "task.graph"
-
-
-@dataclass
-class Thing:
-    """Something that an answer named: a task, or a file."""
-
-    marks: dict[str, Json]
-    """Value name -> what was told."""
 
 
 @dataclass
@@ -147,7 +141,7 @@ def _walk(
                 self.accepted += 1
                 named = next((sight.task for sight in look.sights if sight.task), None)
                 if named is not None:
-                    self.tasks.append(Thing({"task.id": named, **_client(target), **_token(target)}))
+                    self.tasks.append({"task.id": named, **_client(target), **_token(target)})
                     earlier.append(self.tasks[-1])
             for sight in look.sights:
                 self.files.extend(_files(sight.said.values))
@@ -177,13 +171,13 @@ def _walk(
         def use(self, place: int, which: int) -> None:
             """Ask for a task, cancel it, read its results: whatever takes its id."""
             if self.tasks:
-                self._use(place, self.tasks[which % len(self.tasks)].marks)
+                self._use(place, self.tasks[which % len(self.tasks)])
 
         @rule(place=st.integers(0, 31), which=st.integers(0, 3))
         def finish(self, place: int, which: int) -> None:
             """Ask for a task while it runs and when it has ended, and fetch a result."""
             if self.tasks:
-                marks = self.tasks[which % len(self.tasks)].marks
+                marks = self.tasks[which % len(self.tasks)]
                 for seconds in (1.0, 5.0, 5.0, RUN):
                     target.wait(seconds)
                     self._use(place, marks, reading)
@@ -192,12 +186,12 @@ def _walk(
         @rule(place=st.integers(0, 31), which=st.integers(0, 3))
         def fetch_by_name(self, place: int, which: int) -> None:
             if self.files:
-                self._use(place, self.files[which % len(self.files)].marks)
+                self._use(place, self.files[which % len(self.files)])
 
         @rule(place=st.integers(0, 31), seed=st.integers(0, 999))
         def use_unknown(self, place: int, seed: int) -> None:
             """The same of a task that does not exist."""
-            id = str(self.tasks[0].marks["task.id"]) if self.tasks else "7c5f0000-0000-4000-8000-000000000000"
+            id = str(self.tasks[0]["task.id"]) if self.tasks else "7c5f0000-0000-4000-8000-000000000000"
             self._use(place, {"task.id": f"{id[: max(1, len(id) - 3)]}{seed:03}", "file.name": f"none-{seed}.png"})
 
         def _use(self, place: int, marks: dict[str, Json], among: Sequence[Operation] = naming) -> None:
@@ -253,7 +247,7 @@ def _walk(
             if not self.tasks or not channels:
                 return
             channel = channels[place % len(channels)]
-            path = drafts.feed(channel, self.tasks[which % len(self.tasks)].marks)
+            path = drafts.feed(channel, self.tasks[which % len(self.tasks)])
             if path is not None:
                 target.follow(path)
 
@@ -372,12 +366,12 @@ def _client(target: Target) -> dict[str, str]:
 def _files(values: dict[str, Any]) -> Iterator[Thing]:
     names = values.get("file.name")
     for place, name in enumerate(names if isinstance(names, list) else []):
-        marks = {"file.name": name}
+        marks: Thing = {"file.name": name}
         for mark in ("file.folder", "file.root"):
             listed = values.get(mark)
             if isinstance(listed, list) and len(listed) == len(names or ()):
                 marks[mark] = listed[place]
-        yield Thing(marks)
+        yield marks
 
 
 def _addresses(answer: Json) -> Iterator[str]:

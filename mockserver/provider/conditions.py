@@ -47,6 +47,8 @@ def facts_test(condition: Mapping[str, Any]) -> Test:
 
 def fits(schema: Any) -> Callable[[Any], bool]:
     """Compile a schema, or a bare list for `enum`, to a predicate; the commonest forms without a validator."""
+    if isinstance(schema, bool):
+        return lambda value: schema
     if isinstance(schema, list):
         if all(isinstance(member, str) for member in schema):
             members = frozenset(schema)
@@ -77,8 +79,6 @@ def users(schema: Any) -> Callable[[Any], bool]:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
-    if isinstance(schema, bool):
-        return lambda value: schema
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:

@@ -40,6 +40,10 @@ SHORTEST_KEY = 8
 """Shorter keys, and `***`, stand in an address by chance."""
 CONTROL = "/_mock"
 """Below this path stands the emulator's control API, which is no provider's."""
+WORLD = re.compile(r"/_mock/w/[^/]+(?=/)")
+"""What stands before the addresses of an emulator's world."""
+FILES = "/_files/"
+"""Below a provider's address at an emulator: its store, by bucket and key."""
 KEY_NAMES = re.compile(r"(api[-_]?key|access[-_]?token|authorization|secret[-_]?key)", re.IGNORECASE)
 UNREAL = re.compile(r"[\s\"<>\\^`{|}\x00-\x1f]|[^\x00-\x7f]|%(?![0-9A-Fa-f]{2})")
 
@@ -111,7 +115,23 @@ class Examiner:
         return step
 
     def _promise(self, exchange: Exchange) -> tuple[Promise | None, str]:
-        path = exchange.path
+        """Return whose promise an exchange is to keep, and its path below that provider's address."""
+        promise, path = self._addressed(exchange)
+        if promise is not None and path.startswith(FILES) and (store := self._store_of(promise)) is not None:
+            return store, f"/{path[len(FILES) :].partition('/')[2]}"
+        return promise, path
+
+    def _store_of(self, promise: Promise) -> Promise | None:
+        kind = promise.provider.machine.kinds.get("file")
+        return None if kind is None else self.promises.get(kind.options.get("store", ""))
+
+    def _files_of(self, promise: Promise) -> str:
+        kind = promise.provider.machine.kinds.get("file")
+        return f"{FILES}{'' if kind is None else kind.options.get('bucket', promise.name)}/"
+
+    def _addressed(self, exchange: Exchange) -> tuple[Promise | None, str]:
+        world = WORLD.match(exchange.path)
+        path = exchange.path if world is None else exchange.path[world.end() :]
         if self.chosen is not None and not self._elsewhere(exchange.host):
             chosen = self.promises[self.chosen]
             prefix = f"/{self.chosen}"
@@ -125,7 +145,11 @@ class Examiner:
             return self.promises[first], f"/{rest}"
         if path.startswith(CONTROL) or not _is_local(exchange.host):
             return None, path
-        fitting = [one for one in self.promises.values() if not one.store and one.step(exchange.method, path)]
+        fitting = [
+            one
+            for one in self.promises.values()
+            if not one.store and (path.startswith(self._files_of(one)) or one.step(exchange.method, path))
+        ]
         return (fitting[0] if len(fitting) == 1 else None), path
 
     def _elsewhere(self, host: str) -> bool:

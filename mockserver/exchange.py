@@ -41,3 +41,5 @@ class Exchange(NamedTuple):
     tasks: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     """Ids of the scenario rules that shaped this answer."""
+    mount: str = ""
+    """What stood before `path` in the address by which the client came: `/genstudio`, or nothing."""

@@ -122,6 +122,7 @@ class Application:
             place.stage.recorder.next_number(), place.provider.name, done.operation, done.at, head.method, head.host,
             place.raw, head.query_string, head.headers.pairs, done.body, done.answer.status, tuple(headers),
             done.answer.body, (), done.tasks, () if done.fate is None else tuple(done.fate.rules),
+            place.mount,
         )  # fmt: skip
         keep(place.stage, record)
 

@@ -76,6 +76,7 @@ class Place(NamedTuple):
     by_name: bool
     route: Route | None
     parameters: Mapping[str, str]
+    mount: str
 
 
 class Stage:

@@ -140,7 +140,7 @@ class Connection:
         return Exchange(
             0, self.place.served.provider.name, self.channel.name, at, "GET", head.host,
             self.place.path, head.query_string, tuple(head.pairs), b"", 101, (), b"",
-            frames=tuple(self.frames), tasks=tuple(self.tasks), rules=rules,
+            frames=tuple(self.frames), tasks=tuple(self.tasks), rules=rules, mount=self.place.mount,
         )  # fmt: skip
 
     async def run(self, receive: Receive) -> None:
@@ -351,6 +351,7 @@ def _keep_refusal(
     record = Exchange(
         place.stage.recorder.next_number(), place.served.name, channel.name, at, "GET", head.host,
         place.path, head.query_string, head.pairs, b"", answer.status, tuple(answer.headers), answer.body, rules=rules,
+        mount=place.mount,
     )  # fmt: skip
     keep(place.stage, record)
 

@@ -39,7 +39,7 @@ def _entry(one: Exchange) -> dict[str, Any]:
         "time": 0,
         "request": {
             "method": one.method,
-            "url": f"{scheme}://{one.host}{one.path}{query}",
+            "url": f"{scheme}://{one.host}{one.mount}{one.path}{query}",
             "httpVersion": "HTTP/1.1",
             "cookies": [],
             "headers": _pairs(one.request_headers),

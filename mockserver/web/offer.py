@@ -96,6 +96,8 @@ class Spot(NamedTuple):
     route: Route | None
     parameters: Mapping[str, str]
     """Of the path, decoded."""
+    mount: str
+    """All that stood before the path, the store's place below its provider included."""
 
 
 class Offer:
@@ -149,7 +151,7 @@ class Offer:
     def _spot(self, host: str, path: str, raw: str, prefix: str, port: str | None) -> Spot | None:
         named = self.by_host.get(host) or self.by_host.get(host.partition(":")[0])
         if named is not None and not prefix:
-            return _found(*named, path, raw, "", True)
+            return _found(*named, path, raw, "", "", True)
         first = path[1:].partition("/")[0]
         chosen = self.served.get(first)
         if port is not None:
@@ -163,8 +165,8 @@ class Offer:
             return None
         files = f"{FILES}/{chosen.bucket}" if chosen.bucket else None
         if files is not None and path.startswith(files + "/"):
-            return _found(chosen, True, path[len(files) :], raw[len(files) :], prefix, False)
-        return _found(chosen, False, path, raw, prefix, False)
+            return _found(chosen, True, path[len(files) :], raw[len(files) :], prefix, files, False)
+        return _found(chosen, False, path, raw, prefix, "", False)
 
     def check(self) -> None:
         """Read now what is else read at its first use; raise `UserError` where it will not do."""
@@ -197,14 +199,14 @@ def _passed(path: Path, name: str, readings: Mapping[str, str]) -> Folder:
     return folder
 
 
-def _found(served: Served, in_store: bool, path: str, raw: str, prefix: str, by_name: bool) -> Spot:
+def _found(served: Served, in_store: bool, path: str, raw: str, prefix: str, files: str, by_name: bool) -> Spot:
     router, provider = served.router, served.provider
     if in_store:
         assert served.store_router is not None
         assert served.store is not None
         router, provider = served.store_router, served.store
     route, parameters = router.find(path, raw) or (None, {})
-    return Spot(served, provider, in_store, path, raw, prefix, by_name, route, parameters)
+    return Spot(served, provider, in_store, path, raw, prefix, by_name, route, parameters, prefix + files)
 
 
 def in_settings(settings: Settings) -> Settings:

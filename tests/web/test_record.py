@@ -10,11 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.check import check
 from mockserver import data
 from mockserver.client import MockServer
 from mockserver.errors import UserError
 from mockserver.exchange import Exchange, Frame
 from mockserver.provider import load
+from mockserver.server import running
+from mockserver.settings import Settings
 from mockserver.storage.signing import SCHEMES
 from mockserver.web.credentials import scheme_of
 from mockserver.web.recorder import KEPT_BYTES, KEPT_FRAMES, Frames, Recorder, Secrets
@@ -65,6 +68,33 @@ def test_traffic_is_exported_as_har_with_the_messages_of_its_feeds(api: Api) -> 
     assert {one["opcode"] for one in messages} == {1}
     assert KEY not in json.dumps(har)
     assert task["prompt_token"] not in json.dumps(har)
+
+
+def test_a_har_has_the_addresses_by_which_the_client_came(tmp_path: Path) -> None:
+    asked = []
+    with (
+        running(Settings(providers=("genstudio", "gpugeek"), port=0, rate=0)) as server,
+        httpx.Client(headers={"Authorization": f"Bearer {KEY}"}) as http,
+    ):
+        world = http.post(f"{server.url}/_mock/worlds", json={"id": "mine"}).json()["urls"]["genstudio"].rstrip("/")
+        tasks = f"{world}/api/maas/comfy_task_api"
+        body = {"workflow_id": "wf-c73diz7kadp6ffgn", "prompt": {}}
+        answer = http.post(f"{tasks}/prompt", json=body)
+        asked.append(str(answer.url))
+        http.post(f"{server.url}/_mock/worlds/mine/clock", json={"jump": 500})
+        answer = http.post(f"{tasks}/get_task_info", json={"comfy_task_ids": [answer.json()["data"]["prompt_id"]]})
+        asked.append(str(answer.url))
+        (link,) = answer.json()["data"]["comfy_task_info"][0]["final_files"]
+        asked.append(str(httpx.get(link).url))
+        har = http.get(f"{server.url}/_mock/worlds/mine/exchanges?format=har").json()
+
+    told = [entry["request"]["url"] for entry in har["log"]["entries"]]
+    assert told[:2] == asked[:2]
+    assert told[2].partition("?")[0] == asked[2].partition("?")[0]
+    (tmp_path / "it.har").write_text(json.dumps(har), "utf-8")
+    judged = check([tmp_path / "it.har"])
+    assert (judged.counts.exchanges, judged.counts.tasks) == (3, 1)
+    assert not [finding for finding in judged.findings if finding.severity == "error"]
 
 
 def test_an_export_tells_what_it_lacks_and_refuses_what_it_does_not_know(api: Api) -> None:

@@ -31,6 +31,8 @@ KEY = "CONTRACTS_KEY"
 TURNS = 4
 PAUSE = 30.0
 """A feed is read for so many turns, with so many seconds between."""
+LONGEST = 10.0
+"""Real seconds that one wait takes at most, and that a feed may be silent."""
 QUIET = 0.05
 """Real seconds after which nothing more is on its way from this machine; from others it takes longer."""
 UNSEEN = ("content-encoding", "content-length")
@@ -130,7 +132,8 @@ class Target:
             ) as feed:
                 for _ in range(TURNS):
                     self._drain(feed, frames)
-                    self.clock.wait(PAUSE)
+                    if self.clock.by_hand:
+                        self.clock.wait(PAUSE)
                 self._drain(feed, frames)
         except InvalidStatus as refused:
             status, body = refused.response.status_code, bytes(refused.response.body or b"")
@@ -151,7 +154,7 @@ class Target:
     def _drain(self, feed: Any, frames: list[Frame]) -> None:
         while True:
             try:
-                data = feed.recv(timeout=QUIET if self.clock.by_hand else PAUSE)
+                data = feed.recv(timeout=QUIET if self.clock.by_hand else LONGEST)
             except TimeoutError:
                 return
             frames.append(Frame(self.clock.now(), True, data))
@@ -215,23 +218,26 @@ def likely_key(promise: Promise) -> str:
 
 
 def clock_of(client: httpx.Client) -> Clock:
-    """Return the server's clock: that of the control API where it stands still and is turned by hand, else the real."""
+    """Return the clock of the control API, which is turned, or the real one, on which waits are short."""
     root = str(client.base_url.copy_with(path="/")).rstrip("/")
     try:
         answer = client.get(f"{root}/_mock/clock")
         told = answer.json() if answer.status_code == 200 else {}
     except (httpx.HTTPError, ValueError):
         told = {}
-    if not isinstance(told, dict) or told.get("rate") != 0:
-        return Clock(time.time, time.sleep)
+    if not isinstance(told, dict) or "now" not in told:
+        return Clock(time.time, lambda seconds: time.sleep(min(seconds, LONGEST)))
     moment = float(told["now"])
+
+    def now() -> float:
+        return float(client.get(f"{root}/_mock/clock").json()["now"]) if told["rate"] else moment
 
     def jump(seconds: float) -> None:
         nonlocal moment
         answer = client.post(f"{root}/_mock/clock", json={"jump": seconds}).raise_for_status()
         moment = float(answer.json()["now"])
 
-    return Clock(lambda: moment, jump, by_hand=True)
+    return Clock(now, jump, by_hand=True)
 
 
 def allowed(url: str, *, real: bool) -> None:

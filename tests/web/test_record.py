@@ -46,7 +46,7 @@ def ask(api: Api, **asked: Any) -> dict[str, Any]:
 def test_traffic_is_exported_as_har_with_the_messages_of_its_feeds(api: Api) -> None:
     task = api.submit()
     with api.feed(task["prompt_token"]) as feed:
-        feed.recv(timeout=2)
+        feed.recv(timeout=10)
         feed.send("hello")
         api.clock(jump=500)
         for _ in feed:

@@ -604,7 +604,7 @@ def _(api: Api, stage: Stage) -> None:
         with pytest.raises(TimeoutError):
             feed.recv(timeout=0.2)
         api.clock(jump=1)
-        assert json.loads(feed.recv(timeout=2))
+        assert json.loads(feed.recv(timeout=10))
 
 
 @shows("feed.silence")

@@ -170,7 +170,7 @@ def test_a_world_has_a_port_of_its_own_where_the_provider_stands_at_the_root(ser
 
     task = world.submit()
     with world.feed(task["prompt_token"]) as feed:
-        feed.recv(timeout=2)
+        feed.recv(timeout=10)
         world.clock(jump=500)
 
     assert made["urls"]["genstudio"] != made["urls"]["gpugeek"] != api.url

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -139,12 +139,12 @@ def test_seeds_and_prompts_share_the_plan_but_sizes_and_steps_do_not() -> None:
 def test_a_task_of_a_hosted_workflow_costs_microseconds() -> None:
     TEXT_TO_IMAGE.plan()
 
-    started = perf_counter()
+    started = process_time()
     for seed in range(1000):
         graph, _ = TEXT_TO_IMAGE.apply({**REQUEST, "3": {"inputs": {**REQUEST["3"]["inputs"], "seed": seed}}})
         TEXT_TO_IMAGE.plan(graph)
 
-    assert (perf_counter() - started) / 1000 < 500e-6  # 14 microseconds on a slow core
+    assert (process_time() - started) / 1000 < 500e-6  # 14 microseconds on a slow core
 
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4)

@@ -110,7 +110,8 @@ def story(server: Record, violations: Sequence[Mapping[str, Any]] = ()) -> str:
     if not exchanges:
         lines.append("  nothing")
     clock = server.clock.told
-    lines.append(f"seed: {clock['seed']!r}; clock: {clock['now'] - clock['start']:g} s after its start")
+    stands = "" if clock["rate"] else ", where it stands until the test turns it or waits in virtual time"
+    lines.append(f"seed: {clock['seed']!r}; clock: {clock['now'] - clock['start']:g} s after its start{stands}")
     rules = [
         f"{name}/{rule} acted {hits['acted']} times"
         for name, rules in server.hits.items()

@@ -45,6 +45,8 @@ class Pacer:
         self._real = real
         self._waiting: dict[object, tuple[Callable[[], bool], bool]] = {}
         """Who waits: whether it wants more, and whether time leaps for its sake."""
+        self._leapers = 0
+        """For how many of them."""
         self._stirred = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._looks: dict[object, Callable[[], None]] = {}
@@ -52,7 +54,7 @@ class Pacer:
     @property
     def leaping(self) -> bool:
         """Whether time leaps for the sake of anybody who waits."""
-        return any(leaps for _, leaps in self._waiting.values())
+        return self._leapers > 0
 
     @property
     def busy(self) -> bool:
@@ -66,8 +68,9 @@ class Pacer:
         Args:
             wants: whether something is still to come, for the sake of which time may leap.
         """
-        key = object()
-        self._waiting[key] = wants, self._leaps or LEAPS.get()
+        key, leaps = object(), self._leaps or LEAPS.get()
+        self._waiting[key] = wants, leaps
+        self._leapers += leaps
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
         else:
@@ -76,6 +79,7 @@ class Pacer:
             yield
         finally:
             del self._waiting[key]
+            self._leapers -= leaps
             self._stirred.set()
 
     @contextmanager

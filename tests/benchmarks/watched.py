@@ -215,7 +215,7 @@ async def _paced(
         # What it could not send in time is not made up for in a burst.
         while idle and calls < due:
             calls += 1
-            idle.pop().go()
+            idle.pop(0).go()  # in turn: the server closes a connection that is not used for five seconds
         if rate is not None and calls < due - rate / 10:
             began += (due - calls) / rate
         await asyncio.sleep(0.001)

@@ -59,9 +59,13 @@ def request(method: str, path: str, body: bytes = b"", headers: Sequence[tuple[s
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
-def measure(server: Server, requests: Sequence[bytes], *, connections: int, seconds: float) -> Load:
-    """Load *server* with *requests* in turn."""
-    return run(lambda: load(server, requests, connections, seconds))
+def measure(server: Server, requests: Sequence[bytes], *, connections: int, seconds: float, awake: bool = True) -> Load:
+    """Load *server* with *requests* in turn.
+
+    Args:
+        awake: whether the load keeps its core from going idle; not where it shares that with other clients.
+    """
+    return run(lambda: load(server, requests, connections, seconds, awake=awake))
 
 
 def once(server: Server, sent: bytes) -> tuple[int, bytes]:
@@ -78,7 +82,9 @@ def once(server: Server, sent: bytes) -> tuple[int, bytes]:
     return asyncio.run(ask())
 
 
-async def load(server: Server, requests: Sequence[bytes], connections: int, seconds: float) -> Load:
+async def load(
+    server: Server, requests: Sequence[bytes], connections: int, seconds: float, *, awake: bool = True
+) -> Load:
     """Load *server* as `measure` does, on the loop that runs already."""
     loop = asyncio.get_running_loop()
     tally = Tally()
@@ -87,13 +93,14 @@ async def load(server: Server, requests: Sequence[bytes], connections: int, seco
         (await loop.create_connection(lambda source=source: Client(source, tally), *server.address))[1]  # type: ignore[misc]  # mypy sees no protocol in the lambda
         for source in sources
     ]
-    awake = _Awake(loop)
+    turning = _Awake(loop) if awake else None
     await asyncio.sleep(seconds / 5)
     tally.times.clear()
     cpu, start = server.cpu, time.perf_counter()
     await asyncio.sleep(seconds)
     took, used, done = time.perf_counter() - start, server.cpu - cpu, list(tally.times)
-    awake.end()
+    if turning is not None:
+        turning.end()
     for client in clients:
         client.transport.abort()
     count = max(1, len(done))

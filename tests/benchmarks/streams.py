@@ -40,7 +40,7 @@ def bench(*, short: bool = False) -> Iterator[Result]:
             f"while {size // MEGABYTE} MB come up": ("upload", [str(size)]),
             f"while {pictures} pictures go down at once": ("download", [str(pictures), *links]),
         }
-        quiet = _times(lambda: measure(server, [poll.sent()], connections=4, seconds=seconds), rounds)
+        quiet = _times(lambda: measure(server, [poll.sent()], connections=4, seconds=seconds, awake=False), rounds)
         for name, (kind, arguments) in kinds.items():
             busy = _times(lambda: _while(server, poll, kind, arguments, seconds), rounds)  # noqa: B023
             ratio = median(busy) / median(quiet)
@@ -60,7 +60,7 @@ def _while(server: Server, poll: Case, kind: str, arguments: list[str], seconds:
         assert process.stdout is not None
         process.stdout.readline()  # it has begun
         try:
-            return measure(server, [poll.sent()], connections=4, seconds=seconds)
+            return measure(server, [poll.sent()], connections=4, seconds=seconds, awake=False)
         finally:
             process.kill()
 

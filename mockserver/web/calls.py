@@ -17,7 +17,7 @@ from typing import Any
 from starlette.types import Receive
 
 from mockserver.errors import Refused
-from mockserver.provider.model import NOTHING, Marks, Operation, Part, Provider, Refusal, Request, Violation
+from mockserver.provider.model import NOTHING, Json, Marks, Operation, Part, Provider, Refusal, Request, Violation
 from mockserver.provider.notation import Unreadable
 from mockserver.provider.scope import Scope
 from mockserver.provider.validation import facts_of
@@ -31,7 +31,7 @@ from mockserver.web.downloads import bytes_of, ranged
 from mockserver.web.emulator import Place
 from mockserver.web.handling import Handling
 from mockserver.web.head import Head
-from mockserver.web.links import Store, StoreLinks
+from mockserver.web.links import FILES, Store, StoreLinks
 from mockserver.web.routing import Route
 from mockserver.web.wire import come
 from mockserver.world.files import File
@@ -42,7 +42,7 @@ from mockserver.world.things import Thing
 log = logging.getLogger("mockserver")
 
 SHORT = 1024
-"""Bytes of a body up to which it is remembered what a poll with it means."""
+"""Bytes of path, query and body together up to which it is remembered what a poll means."""
 UNDERSTOOD = 16
 """So many polls that come with the same headers are remembered."""
 
@@ -137,7 +137,8 @@ async def _answer(
             raise too_large
         if handling.procedure is not None and not place.in_store:
             handling.procedure.check_digest(head.headers, body)
-        key = (handling, place.raw, head.query_string, body) if handling.polled and len(body) <= SHORT else None
+        short = len(place.raw) + len(head.query_string) + len(body) <= SHORT
+        key = (handling, place.raw, head.query_string, body) if handling.polled and short else None
         known = head.headers.understood.get(key)
         if known is None:
             request = _request(operation, parameters, head, body)
@@ -145,10 +146,11 @@ async def _answer(
             if violations:
                 raise _judged(place, operation, violations)
             marks = operation.read(request)
+            document = request.body if isinstance(request.body, dict | list) else None
             if key is not None and "token" not in marks:
-                _remember(head, key, request, marks)
+                _remember(head, key, document, marks)
         else:
-            request, marks = known
+            document, marks = known
         if "token" in marks:
             for token in marks.pop("token"):
                 check_token(token, service.setup.secrets["token"], now=now)
@@ -157,7 +159,6 @@ async def _answer(
         if "onto.name" in marks:
             await _compose(place, service, marks)
             stage.now()
-        document = request.body if isinstance(request.body, dict | list) else None
         call.size = len(body)
         if facts is None:
             outcome = service.perform(operation.verb, marks, call, account, document=document)
@@ -193,12 +194,12 @@ async def _answer(
     return _refused(place, provider, None if handling is None else handling.operation, problem, scope, body)
 
 
-def _remember(head: Head, key: object, request: Request, marks: Marks) -> None:
+def _remember(head: Head, key: object, document: Json, marks: Marks) -> None:
     """Note what a poll means: clients poll with the same bytes, and to read and judge them is a fifth of an answer."""
     understood = head.headers.understood
     if len(understood) >= UNDERSTOOD:
         understood.clear()
-    understood[key] = request, marks
+    understood[key] = document, marks
 
 
 def dress(scope: Scope, place: Place, head: Head) -> None:
@@ -215,7 +216,7 @@ def _address(store: Store, place: Place, head: Head) -> str:
     if place.by_name:
         return f"{head.base.partition('://')[0]}://{store.host}/"
     public = place.stage.emulator.settings.public_url
-    return f"{(public or head.base).rstrip('/')}{place.prefix}/_files/{store.bucket}/"
+    return f"{(public or head.base).rstrip('/')}{place.prefix}{FILES}/{store.bucket}/"
 
 
 def handled(route: Route, method: str) -> Handling | None:

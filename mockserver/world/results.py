@@ -34,6 +34,8 @@ class RunResults:
         self._counters: OrderedDict[str, int] = OrderedDict()
         self._counting: dict[str, bool] = {}
         self._listed: set[int] = set()
+        self._unlisted: dict[int, Task] = {}
+        """Tasks that have started and of whose results nobody has asked the names yet, in the order of their start."""
         self._orphaned: OrderedDict[int, Task] = OrderedDict()
         """Forgotten tasks whose results are kept."""
         self._by_key: dict[str, Task] = {}
@@ -133,6 +135,7 @@ class RunResults:
             return known
         files = tuple(self._made(task))
         self._results[task.number] = files
+        self._unlisted.pop(task.number, None)
         if len(self._results) > _RESULTS_KEPT:
             self._results.popitem(last=False)
         if task.number not in self._listed and self._runs.tasks.get(task.id) is task:
@@ -193,6 +196,7 @@ class RunResults:
         while len(self._counters) > _COUNTERS_KEPT:
             self._counters.popitem(last=False)
         task.counters = tuple(counters)
+        self._unlisted[task.number] = task
 
     def _first_number(self, task: Task, index: int, place: int) -> int:
         file, output = (
@@ -217,13 +221,13 @@ class RunResults:
         return counts
 
     def _list_all(self) -> None:
-        if len(self._listed) < len(self._runs.tasks):
-            for task in self._runs.tasks:
-                if task.started is not None and task.number not in self._listed:
-                    self._results_of(task)
+        for task in tuple(self._unlisted.values()):
+            self._results_of(task)
+        self._unlisted.clear()
 
     def drop(self, task: Task) -> None:
         """Forget what a task has written."""
+        self._unlisted.pop(task.number, None)
         if task.number in self._listed:
             for _, file in self._results_of(task):
                 if self._by_key.get(file.key) is task:

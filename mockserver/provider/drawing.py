@@ -252,7 +252,6 @@ class Drawer:
         block.add(f"{to} = {complete}({base}, {to}, {hidden_name})")
 
     def _write_each(self, block: Block, schema: Located, to: str) -> None:
-        found, subject = self._collection(block, schema)
         if "additionalProperties" in schema and isinstance(schema.get("propertyNames"), Located):
             key, member = schema["propertyNames"], schema["additionalProperties"]
         elif isinstance(schema.get("items"), Located):
@@ -260,6 +259,7 @@ class Drawer:
         else:
             raise schema.error("has neither 'items' nor 'propertyNames' with 'additionalProperties'", "x-each")
         items, one, drawn = block.local(), block.local(), block.local()
+        found, subject = self._collection(block, schema, member)
         block.add(f"{items} = {found}")
         empty, least = "[]" if key is None else "{}", _least(schema)
         # One that is too short is nothing, and most often it is short by being empty.
@@ -286,8 +286,8 @@ class Drawer:
             if least:
                 block.add(f"if len({to}) < {least}: {to} = NOTHING")
 
-    def _collection(self, block: Block, schema: Located) -> tuple[str, str]:
-        """Return an expression for what a loop goes through, and the subject it binds."""
+    def _collection(self, block: Block, schema: Located, member: Located) -> tuple[str, str]:
+        """Return an expression for what a loop goes through, drawing *member* of each, and the subject it binds."""
         name = schema["x-each"]
         if name in COLLECTIONS:
             subject = COLLECTIONS[name]
@@ -296,7 +296,9 @@ class Drawer:
                 return f"scope.{name}", subject
             if name == "problems":
                 owner = "error"
-            return _part(*block.subject(owner), "nodes_at(scope.at)" if name == "task.nodes" else attribute), subject
+            if name == "task.nodes":
+                attribute = "writers_at(scope.at)" if self._needs_files(member) else "nodes_at(scope.at)"
+            return _part(*block.subject(owner), attribute), subject
         if "#" in name:
             get = self.getter(name, schema, "x-each")
             return f"{self._module.constant(_entries)}({self._module.constant(get)}(scope))", "member"
@@ -305,6 +307,25 @@ class Drawer:
             return f"scope.lists.get({self._module.constant(kind)})", kind
         known = [*COLLECTIONS, *(f"{kind}s" for kind in self.names.kinds)]
         raise schema.error(f"{name!r} is no collection; known: {', '.join(sorted(known))}", "x-each")
+
+    def _needs_files(self, schema: Any, depth: int = 8) -> bool:
+        """Whether *schema* draws nothing for sure of a node without files."""
+        if not isinstance(schema, Located) or not depth:
+            return False
+        flat = self.documents.flat(schema)
+        if any(word in flat for word in ("const", "default", "contentSchema", "x-value", "prefixItems")):
+            return False
+        if "null" in flat.get("type", ()):
+            return False
+        branches = flat.get("oneOf", flat.get("anyOf"))
+        if branches is not None:
+            return "properties" not in flat and all(self._needs_files(branch, depth - 1) for branch in branches)
+        if "x-each" in flat:
+            return bool(flat["x-each"] == "node.files" and _least(flat))
+        members = flat.get("properties", {})
+        if members:
+            return any(self._needs_files(members.get(name), depth - 1) for name in flat.get("required", ()))
+        return True
 
     def _write_tuple(self, block: Block, schema: Located, at_hand: str, to: str) -> None:
         parts = schema["prefixItems"]

@@ -123,7 +123,8 @@ def _task(provider: Provider, state: str, things: dict[str, Any]) -> SimpleNames
         progress=0.0 if waits else 1.0 if succeeded else 0.5, price=0.1, position=1 if waits else 0, ahead=0,
         line=1 if waits else 0, graph={}, targets=["9"], request={"prompt": {}}, files=files, shown=files,
         cached=[], executed=[], node_ids=["9"],
-        nodes_at=lambda at: nodes, node=None if waits else nodes[0], events=[], things=things,
+        nodes_at=lambda at: nodes, writers_at=lambda at: nodes if files else [],
+        node=None if waits else nodes[0], events=[], things=things,
         failure=failure if failed and not succeeded else None,
     )  # fmt: skip
 

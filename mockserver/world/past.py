@@ -87,6 +87,9 @@ class Past:
     def nodes_at(self, at: float) -> list[Node]:
         return self._task.nodes_at(min(at, self._at))
 
+    def writers_at(self, at: float) -> Sequence[Node]:
+        return self._task.writers_at(min(at, self._at))
+
     @property
     def node(self) -> Node | None:
         return next((node for node in self.nodes if node.state == "running"), None)

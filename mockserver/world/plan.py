@@ -11,6 +11,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockserver.world.catalogue import Catalogue
@@ -87,6 +88,11 @@ class Plan:
     reads: frozenset[Place] = frozenset()
     """The literals this plan was made from; another value of any other literal gives the same plan."""
     _ends: tuple[float, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def writers(self) -> tuple[int, ...]:
+        """The indexes of the nodes that write files."""
+        return tuple(index for index, node in enumerate(self.nodes) if any(output.extension for output in node.outputs))
 
     @property
     def cost(self) -> float:

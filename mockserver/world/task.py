@@ -42,6 +42,8 @@ class Plan(Protocol):
     def nodes(self) -> tuple[PlannedNode, ...]: ...
     @property
     def total_steps(self) -> int: ...
+    @property
+    def writers(self) -> Sequence[int]: ...
     def share(self, index: int, step: int) -> float: ...
     def position(self, share: float) -> tuple[int, int]: ...
     def progress(self, share: float) -> float: ...
@@ -322,6 +324,13 @@ class Task:
     def nodes_at(self, at: float) -> list[Node]:
         standing = self.standing(at)
         return [Node(self, index, standing) for index in range(len(self.plan.nodes))]
+
+    def writers_at(self, at: float) -> Sequence[Node]:
+        """Return those of `nodes_at` that have written files: few of a large graph do."""
+        standing = self.standing(at)
+        if not standing.made:
+            return ()
+        return [Node(self, index, standing) for index in self.plan.writers if index < standing.made]
 
     @property
     def node(self) -> Node | None:
@@ -678,6 +687,9 @@ class Stranger:
         self.state = state
 
     def nodes_at(self, at: float) -> Sequence[Node]:
+        return ()
+
+    def writers_at(self, at: float) -> Sequence[Node]:
         return ()
 
     def __repr__(self) -> str:

@@ -60,7 +60,7 @@ def task(**more: Any) -> SimpleNamespace:
         "id": "t-1", "client": None, "state": "running", "created": NOON, "started": None, "progress": 0.5, "ran": 7.75,
         "priority": 8.0, "request": {"number": 7, "a/b": "odd"}, "extra": {"x": 1}, "position": 0, "reached": {"done": NOON},
         "graph": {}, "failure": None, "things": {}, "node": None, "events": [], "files": [one for n in nodes for one in n.files],
-        "nodes_at": lambda at: nodes,
+        "nodes_at": lambda at: nodes, "writers_at": lambda at: [one for one in nodes if one.files],
     }  # fmt: skip
     return SimpleNamespace(**{**values, **more})
 

@@ -44,6 +44,7 @@ class EvenPlan:
         PlannedNode("9", "SaveImage", "Save", 1, 0.75, 1.0, (IMAGE,)),
     )
     total_steps: int = 13
+    writers: tuple[int, ...] = (3,)
     _before: tuple[int, ...] = field(default=(0, 1, 2, 12))
 
     def share(self, index: int, step: int) -> float:

@@ -23,7 +23,7 @@ import httpx
 from starlette.types import Receive, Scope, Send
 
 from mockserver.virtual_time import real_time, wait_for_server
-from mockserver.web.emulator import WORLD
+from mockserver.web.head import WORLD
 from mockserver.web.push import LEAPS
 
 if TYPE_CHECKING:

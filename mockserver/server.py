@@ -23,10 +23,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.errors import MockServerError, UserError
 from mockserver.exchange import Exchange
+from mockserver.protocol import protocol
 from mockserver.settings import Settings
 from mockserver.virtual_time import ServerSelector, real_time
-from mockserver.web.app import create_app
-from mockserver.web.emulator import WORLD, Stage
+from mockserver.web.app import Application, create_app
+from mockserver.web.emulator import Stage
+from mockserver.web.head import WORLD, Head
 from mockserver.web.watching import Watcher
 
 if TYPE_CHECKING:
@@ -275,8 +277,15 @@ class _Port:
 class _ByPort:
     """The application, told by whose port its connections come."""
 
-    def __init__(self, app: ASGIApp, world: str, provider: str) -> None:
+    def __init__(self, app: Application, world: str, provider: str) -> None:
         self._app, self._at = app, (world, provider)
+
+    def head(self, scope: Scope) -> Head:
+        scope[WORLD] = self._at
+        return self._app.head(scope)
+
+    def at_once(self, head: Head, body: bytes) -> bytes | None:
+        return self._app.at_once(head, body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[WORLD] = self._at
@@ -292,6 +301,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     return uvicorn.Config(
         app,
+        http=protocol(),
         ws="websockets-sansio",
         log_level="warning",
         access_log=False,

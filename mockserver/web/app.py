@@ -18,10 +18,10 @@ from mockserver.settings import Settings
 from mockserver.web import calls, feeds
 from mockserver.web.bodies import Disconnected
 from mockserver.web.calls import Done
-from mockserver.web.emulator import WORLD, Emulator, Place, keep
+from mockserver.web.emulator import Emulator, Place, keep
 from mockserver.web.guard import Guard
 from mockserver.web.head import Head
-from mockserver.web.wire import encoded, respond
+from mockserver.web.wire import BODILESS, encoded, respond, whole
 
 log = logging.getLogger("mockserver")
 
@@ -30,6 +30,9 @@ PREFLIGHT = (
     ("access-control-allow-methods", "GET, POST, PUT, DELETE, PATCH, HEAD, OPTIONS"),
     ("access-control-max-age", "600"),
 )
+FAILED = [("content-type", "application/json")]
+FORWARDED = "x-forwarded-proto"
+"""Says that a proxy stands before us, whose word for the address uvicorn then takes."""
 
 
 def create_app(settings: Settings, *, leaps: bool = False) -> Application:
@@ -60,8 +63,7 @@ class Application:
             await self._control(scope, receive, send)
             return
         head = Head(scope)
-        raw = scope.get("raw_path", path.encode()).decode("latin-1").partition("?")[0]
-        place = self.emulator.place(head.host.lower(), path, raw, scope.get(WORLD))
+        place = self.emulator.place(head)
         if scope["type"] == "websocket":
             await self._feed(place, head, receive, send)
         elif place is None:
@@ -72,6 +74,36 @@ class Application:
                 await self._call(place, head, receive, send)
             finally:
                 place.stage.busy -= 1
+
+    def head(self, scope: Scope) -> Head:
+        """Return the head of a request, for `at_once`; requests with the same head may share it."""
+        return Head(scope)
+
+    def at_once(self, head: Head, body: bytes) -> bytes | None:
+        """Return the whole answer to a request, as it goes over the wire; None where it has to go the usual way.
+
+        The request is whole, and its connection stays open.
+        """
+        if head.path.startswith("/_mock") and not head.path.startswith("/_mock/w/"):
+            return None
+        if FORWARDED in head.headers:
+            return None
+        place = self.emulator.place(head)
+        if place is None or head.method == "OPTIONS":
+            return None
+        place.stage.busy += 1
+        try:
+            done = calls.at_once(place, head, body)
+            if done is None:
+                return None
+            answer = done.answer
+            headers = _headers(place, done)
+            self._keep(place, head, done, headers)
+            return whole(answer.status, headers, answer.body)
+        except Exception:
+            return whole(500, FAILED, _failed(place, head))
+        finally:
+            place.stage.busy -= 1
 
     async def _call(self, place: Place, head: Head, receive: Receive, send: Send) -> None:
         if head.method == "OPTIONS" and place.provider.wire.get("cors"):
@@ -88,15 +120,10 @@ class Application:
             await _respond(send, 400, [("content-type", "application/json")], text)
             return
         except Exception:
-            # The last resort: a fault of ours must neither kill the connection nor show its insides to the client.
-            log.exception("an unforeseen fault while answering %s %s", head.method, place.path)
-            place.stage.recorder.problem(rule="emulator-fault", path=place.path, text="see the log")
-            await _respond(
-                send, 500, [("content-type", "application/json")], b'{"error":"the emulator failed; see its log"}'
-            )
+            await _respond(send, 500, FAILED, _failed(place, head))
             return
         answer, wire = done.answer, None if done.fate is None else done.fate.wire
-        headers = [("date", http_date(done.at)), *place.provider.usual_headers, *answer.headers]
+        headers = _headers(place, done)
         if wire is not None:
             answer.body = wire.body(answer.body)
         body = b"" if head.method == "HEAD" else answer.body
@@ -124,7 +151,7 @@ class Application:
             done.answer.body, (), done.tasks, () if done.fate is None else tuple(done.fate.rules),
             place.mount,
         )  # fmt: skip
-        keep(place.stage, record)
+        keep(place.stage, record, head.headers.size)
 
     async def _feed(self, place: Place | None, head: Head, receive: Receive, send: Send) -> None:
         if place is None or place.route is None or place.route.channel is None:
@@ -137,11 +164,22 @@ class Application:
         await feeds.follow(place, place.route.channel, head, receive, send)
 
 
+def _headers(place: Place, done: Done) -> list[tuple[str, str]]:
+    return [("date", http_date(done.at)), *place.provider.usual_headers, *done.answer.headers]
+
+
+def _failed(place: Place, head: Head) -> bytes:
+    """Tell of a fault of ours, the last resort: it must neither kill the connection nor show its insides."""
+    log.exception("an unforeseen fault while answering %s %s", head.method, place.path)
+    place.stage.recorder.problem(rule="emulator-fault", path=place.path, text="see the log")
+    return b'{"error":"the emulator failed; see its log"}'
+
+
 async def _respond(
     send: Send, status: int, headers: list[tuple[str, str]], body: bytes, *, length: int | None = None
 ) -> None:
     raw = list(map(encoded, headers))
-    if status not in (204, 304):
+    if status not in BODILESS:
         raw.append((b"content-length", str(len(body) if length is None else length).encode()))
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

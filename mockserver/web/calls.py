@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,9 @@ from mockserver.world.things import Thing
 log = logging.getLogger("mockserver")
 
 SHORT = 1024
-"""Bytes of path, query and body together up to which it is remembered what a poll means."""
+"""Bytes of a body up to which it is remembered what a poll means."""
 UNDERSTOOD = 16
-"""So many polls that come with the same headers are remembered."""
+"""So many polls that come with the same head are remembered."""
 
 
 @dataclass(slots=True)
@@ -61,20 +61,41 @@ class Done:
     """What scenarios want of it; None where none is in force."""
 
 
-def answer(place: Place, head: Head, receive: Receive) -> Awaitable[Done]:
-    """Answer one call. What is returned never raises for what a client or a folder did wrong.
+def at_once(place: Place, head: Head, body: bytes) -> Done | None:
+    """Answer one call whose body is here already; None where it may have to wait for something, or be cut short."""
+    handling = None if place.route is None else handled(place.route, head.method)
+    if handling is None or not handling.at_once or len(body) > handling.limit or head.method == "HEAD":
+        return None
+    if place.stage.scripts.concern(head.headers):
+        return None
+    answering = _answer(place, handling, head, body, None, None)
+    try:
+        answering.send(None)
+    except StopIteration as ended:
+        done: Done = ended.value
+        return done
+    raise AssertionError(f"{handling.operation.id} waits, though its handling says that it never does")
+
+
+async def answer(place: Place, head: Head, receive: Receive) -> Done:
+    """Answer one call. It never raises for what a client or a folder did wrong.
 
     Raises:
         UserError: a header asks for a scenario that there is not.
+        Disconnected: the client did not wait for it.
     """
     scripts = place.stage.scripts.of_request(head.headers)
-    return _planned(place, head, receive, scripts) if scripts else _answer(place, head, receive)
-
-
-async def _planned(place: Place, head: Head, receive: Receive, scripts: Sequence[Script]) -> Done:
-    """Answer one call as scenarios want it."""
+    handling = None if place.route is None else handled(place.route, head.method)
+    body, too_large = b"", None
+    if handling is not None:
+        try:
+            body = await receive_body(receive, head.headers, limit=handling.limit)
+        except Refused as refused:
+            too_large = refused
+    if not scripts:
+        return await _answer(place, handling, head, body, too_large, receive)
     fate = Decision()
-    done = await _answer(place, head, receive, scripts, fate)
+    done = await _answer(place, handling, head, body, too_large, receive, scripts, fate)
     done.fate = fate
     if fate.patches:
         provider = place.provider
@@ -85,16 +106,17 @@ async def _planned(place: Place, head: Head, receive: Receive, scripts: Sequence
 
 
 async def _answer(
-    place: Place, head: Head, receive: Receive, scripts: Sequence[Script] = (), fate: Decision | None = None
+    place: Place,
+    handling: Handling | None,
+    head: Head,
+    body: bytes,
+    too_large: Refused | None,
+    receive: Receive | None,
+    scripts: Sequence[Script] = (),
+    fate: Decision | None = None,
 ) -> Done:
+    """Answer a call as scenarios want it; *receive* is not needed where the handling says that it never waits."""
     stage, provider = place.stage, place.provider
-    handling = None if place.route is None else handled(place.route, head.method)
-    body, too_large = b"", None
-    if handling is not None:
-        try:
-            body = await receive_body(receive, head.headers, limit=handling.limit)
-        except Refused as refused:
-            too_large = refused
     now = stage.now()
     service = stage.service(place.served)
     call = service.call("unknown" if handling is None else handling.operation.id)
@@ -137,9 +159,7 @@ async def _answer(
             raise too_large
         if handling.procedure is not None and not place.in_store:
             handling.procedure.check_digest(head.headers, body)
-        short = len(place.raw) + len(head.query_string) + len(body) <= SHORT
-        key = (handling, place.raw, head.query_string, body) if handling.polled and short else None
-        known = head.headers.understood.get(key)
+        known = head.understood.get(body) if handling.polled else None
         if known is None:
             request = _request(operation, parameters, head, body)
             violations = operation.violations(request)
@@ -147,8 +167,8 @@ async def _answer(
                 raise _judged(place, operation, violations)
             marks = operation.read(request)
             document = request.body if isinstance(request.body, dict | list) else None
-            if key is not None and "token" not in marks:
-                _remember(head, key, document, marks)
+            if handling.polled and "token" not in marks:
+                _remember(head, body, document, marks)
         else:
             document, marks = known
         if "token" in marks:
@@ -174,8 +194,11 @@ async def _answer(
             stage.pacer.stir()
         scope = service.scope(outcome, call)
         dress(scope, place, head)
-        held = None if handling.hold is None else await _held(place, handling, outcome, scope, receive)
-        done = await _shown(place, handling, outcome, scope, head) if held is None else held
+        held = None
+        if handling.hold is not None:
+            assert receive is not None
+            held = await _held(place, handling, outcome, scope, receive)
+        done = held or await _shown(place, handling, outcome, scope, head)
         done.body = body
         return done
     except Refused as refused:
@@ -194,12 +217,13 @@ async def _answer(
     return _refused(place, provider, None if handling is None else handling.operation, problem, scope, body)
 
 
-def _remember(head: Head, key: object, document: Json, marks: Marks) -> None:
+def _remember(head: Head, body: bytes, document: Json, marks: Marks) -> None:
     """Note what a poll means: clients poll with the same bytes, and to read and judge them is a fifth of an answer."""
-    understood = head.headers.understood
-    if len(understood) >= UNDERSTOOD:
-        understood.clear()
-    understood[key] = document, marks
+    if len(body) > SHORT:
+        return
+    if len(head.understood) >= UNDERSTOOD:
+        head.understood.clear()
+    head.understood[body] = document, marks
 
 
 def dress(scope: Scope, place: Place, head: Head) -> None:

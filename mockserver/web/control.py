@@ -23,8 +23,9 @@ from mockserver.scenario import Script, library, parse
 from mockserver.scenario import fail as make_fail
 from mockserver.web import har, verifying
 from mockserver.web.dashboard.routes import dashboard
-from mockserver.web.emulator import MAIN, WORLD, Emulator, Stage
+from mockserver.web.emulator import MAIN, Emulator, Stage
 from mockserver.web.guard import READY, json_answer, ready
+from mockserver.web.head import WORLD
 from mockserver.web.recorder import as_json
 from mockserver.web.ways import ways
 from mockserver.web.wire import waited_for

@@ -27,6 +27,7 @@ from mockserver.storage.objects import Results
 from mockserver.storage.signing import Secret
 from mockserver.web.credentials import Nonces
 from mockserver.web.faults import Scripts
+from mockserver.web.head import Head
 from mockserver.web.links import Store
 from mockserver.web.offer import Offer, Served, in_settings, with_setting
 from mockserver.web.push import Pacer
@@ -41,8 +42,6 @@ from mockserver.world.world import World
 
 MAIN = "main"
 """Id of the world that is always there."""
-WORLD = "mockserver.world"
-"""Key of an ASGI scope: id of the world, and name of the provider, whose own port the connection came by."""
 WORLD_WORDS = ("id", "scenario", "port")
 """What may be said of a new world beside the words of a setting."""
 MAX_OFFERS = 32
@@ -405,20 +404,22 @@ class Emulator:
         self.stages[id] = stage
         return stage
 
-    def place(self, host: str, path: str, raw: str, at: tuple[str, str] | None = None) -> Place | None:
-        """Find world, provider and remaining path; None where nothing is served.
-
-        Args:
-            at: world and provider whose own port the request came by.
-        """
+    def place(self, head: Head) -> Place | None:
+        """Find world, provider and remaining path; None where nothing is served."""
+        known, at = head.place, head.at
+        if known is not None and self.find(known.stage.world.id) is known.stage:
+            return known
         world, prefix, port = MAIN if at is None else at[0], "", None if at is None else at[1]
+        path, raw = head.path, head.raw
         if path.startswith("/_mock/w/"):
             world, _, _ = path[9:].partition("/")
             prefix, port = f"/_mock/w/{world}", None
             path, raw = path[len(prefix) :] or "/", raw[len(prefix) :] or "/"
         stage = self.find(world)
-        spot = None if stage is None else stage.offer.spot(host, path, raw, prefix, port)
-        return None if stage is None or spot is None else Place(stage, *spot)
+        spot = None if stage is None else stage.offer.spot(head.host.lower(), path, raw, prefix, port)
+        head.place = None if stage is None or spot is None else Place(stage, *spot)
+        head.understood.clear()
+        return head.place
 
     def _idle(self, stage: Stage, now: float) -> bool:
         return stage.world.id != MAIN and now - stage.used > self.settings.world_idle and not stage.pacer.busy
@@ -442,9 +443,9 @@ def _over(said: Setting, base: Setting) -> Setting:
     return base._replace(**{name: value for name, value in said._asdict().items() if value not in (None, {}, ())})
 
 
-def keep(stage: Stage, exchange: Exchange) -> None:
-    """Keep the record of an exchange that is over, and tell it to those who listen."""
-    stage.recorder.keep(exchange)
+def keep(stage: Stage, exchange: Exchange, of_headers: int | None = None) -> None:
+    """Keep the record of an exchange that is over (see `Recorder.keep`), and tell it to those who listen."""
+    stage.recorder.keep(exchange, of_headers)
     if stage.emulator.heard is not None:
         stage.emulator.heard(stage, exchange)
     stage.pacer.told()

@@ -90,6 +90,10 @@ class Scripts:
         for scenario in scenarios:
             self.put(scenario)
 
+    def concern(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether anything is in force for one request, or is asked for by its headers."""
+        return bool(self.named) or BY_NAME in headers or BY_ERROR in headers
+
     def of_request(self, headers: Mapping[str, str]) -> tuple[Script, ...]:
         """Return what is in force for one request: what its headers ask for, then what is in force anyway.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from mockserver.provider import conditions
@@ -41,6 +42,11 @@ class Handling:
     hold: Hold | None
     files: Sequence[Response]
     """The answers whose body is a file's bytes."""
+
+    @cached_property
+    def at_once(self) -> bool:
+        """Whether the answer never waits: neither for a moment nor for the bytes of a file."""
+        return self.hold is None and not self.files and self.operation.verb.name != "upload"
 
 
 def handling(provider: Provider, operation: Operation) -> Handling:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from starlette.types import Scope
+
+from mockserver.provider.model import Json, Marks
+
+if TYPE_CHECKING:
+    from mockserver.web.emulator import Place
+
+WORLD = "mockserver.world"
+"""Key of an ASGI scope: id of the world, and name of the provider, whose own port the connection came by."""
 
 
 class Headers(dict[str, str]):
@@ -17,14 +25,14 @@ class Headers(dict[str, str]):
     and everybody shares them, which is half the memory of a poll.
     """
 
-    __slots__ = ("pairs", "understood")
+    __slots__ = ("pairs", "size")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         self.pairs = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
         """All of them, in order."""
         super().__init__(self.pairs)
-        self.understood: dict[Any, Any] = {}
-        """What came with them before: the rest of a request -> what it means. Whoever adds to it bounds it."""
+        self.size = sum([len(value) for _, value in self.pairs])
+        """Bytes of all values."""
 
 
 # A server takes heads of up to 64 KB, so this is 16 MB at the very worst.
@@ -32,14 +40,28 @@ _headers = lru_cache(maxsize=256)(Headers)
 
 
 class Head:
-    """Method, headers and query of a request, and by what address the caller reached us."""
+    """Method, address, headers and query of a request, and by what address the caller reached us.
 
-    __slots__ = ("_scope", "headers", "method", "query_string")
+    The head of a request that comes again on its connection is the same: whoever answers may keep here what it found
+    out about it.
+    """
+
+    __slots__ = ("_scope", "at", "headers", "host", "method", "path", "place", "query_string", "raw", "understood")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope.get("method", "GET")
+        self.path: str = scope["path"]
+        self.raw: str = scope.get("raw_path", self.path.encode()).decode("latin-1").partition("?")[0]
+        """The path as it was sent, percent-encoded."""
         self.headers: Headers = _headers(tuple(scope["headers"]))
+        self.host: str = self.headers.get("host", "")
         self.query_string: str = scope["query_string"].decode("latin-1")
+        self.at: tuple[str, str] | None = scope.get(WORLD)
+        """World and provider by whose own port it came."""
+        self.place: Place | None = None
+        """Where it led when it was last looked for."""
+        self.understood: dict[bytes, tuple[Json, Marks]] = {}
+        """A body that came with it -> what it means. Whoever adds to it bounds it."""
         self._scope = scope
 
     @property
@@ -50,10 +72,6 @@ class Head:
     @property
     def query(self) -> list[tuple[str, str]]:
         return parse_qsl(self.query_string, keep_blank_values=True) if self.query_string else []
-
-    @property
-    def host(self) -> str:
-        return self.headers.get("host", "")
 
     @property
     def base(self) -> str:

@@ -45,18 +45,23 @@ class Newest(Generic[T]):
 
     def __init__(self, most: int, size: Callable[[T], int], budget: Budget | None = None) -> None:
         self._kept: deque[T] = deque()
+        self._sizes: deque[int] = deque()
         self._size, self._room = size, Account(most, budget)
         self.gone = 0
 
-    def add(self, one: T) -> None:
+    def add(self, one: T, size: int | None = None) -> None:
+        size = self._size(one) if size is None else size
         self._kept.append(one)
-        over = self._room.change(self._size(one))
+        self._sizes.append(size)
+        over = self._room.change(size)
         while over and len(self._kept) > 1:
-            over = self._room.change(-self._size(self._kept.popleft()))
+            self._kept.popleft()
+            over = self._room.change(-self._sizes.popleft())
             self.gone += 1
 
     def clear(self) -> None:
         self._kept.clear()
+        self._sizes.clear()
         self._room.change(-self._room.held)
         self.gone = 0
 
@@ -91,14 +96,18 @@ class Recorder:
         self.count += 1
         return self.count
 
-    def keep(self, exchange: Exchange) -> None:
-        """Keep *exchange*, cutting bodies, and let the oldest go where the bound asks for it."""
+    def keep(self, exchange: Exchange, of_headers: int | None = None) -> None:
+        """Keep *exchange*, cutting bodies, and let the oldest go where the bound asks for it.
+
+        Args:
+            of_headers: bytes of the request's headers where they were counted before.
+        """
         if len(exchange.request_body) > KEPT_BODY or len(exchange.response_body) > KEPT_BODY:
             exchange = exchange._replace(
                 request_body=exchange.request_body[:KEPT_BODY],
                 response_body=exchange.response_body[:KEPT_BODY],
             )
-        self._exchanges.add(exchange)
+        self._exchanges.add(exchange, _size(exchange, of_headers))
 
     def since(self, number: int) -> Iterator[Exchange]:
         """Yield the kept exchanges with a number above *number*, oldest first."""
@@ -246,10 +255,10 @@ def _body(body: bytes) -> dict[str, str]:
         return {"base64": base64.b64encode(body).decode()}
 
 
-def _size(exchange: Exchange) -> int:
-    size = OVERHEAD + len(exchange.request_body) + len(exchange.response_body) + len(exchange.query)
-    for _, value in exchange.request_headers:
-        size += len(value)
+def _size(exchange: Exchange, of_headers: int | None = None) -> int:
+    if of_headers is None:
+        of_headers = sum([len(value) for _, value in exchange.request_headers])
+    size = OVERHEAD + of_headers + len(exchange.request_body) + len(exchange.response_body) + len(exchange.query)
     for frame in exchange.frames:
         size += FRAME_OVERHEAD + len(frame.data)
     return size

@@ -11,10 +11,11 @@ import logging
 import re
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive, Send
@@ -32,6 +33,8 @@ PATIENCE = 1.0
 GOODBYE = 5.0
 """Real seconds that bytes under way get before a connection is closed."""
 
+BODILESS = (204, 304)
+"""Answers that never have a body, nor say how long it is."""
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -116,6 +119,25 @@ def encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
     return header[0].encode("latin-1"), _UNSENDABLE.sub("?", header[1]).encode("utf-8", "replace")
 
 
+def whole(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
+    """Return an answer as it goes over the wire of HTTP/1.1, on a connection that stays open."""
+    if status in BODILESS:
+        return b"".join((_status_line(status), *map(_line, headers), b"\r\n"))
+    length = b"content-length: %d\r\n\r\n" % len(body)
+    return b"".join((_status_line(status), *map(_line, headers), length, body))
+
+
+@lru_cache
+def _status_line(status: int) -> bytes:
+    reason = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+    return f"HTTP/1.1 {status} {reason}\r\n".encode()
+
+
+@lru_cache(maxsize=2048)
+def _line(header: tuple[str, str]) -> bytes:
+    return b"%b: %b\r\n" % encoded(header)
+
+
 async def respond(
     stage: Stage, send: Send, receive: Receive, wire: Wire, *, status: int, headers: list[tuple[str, str]], body: bytes,
     length: int, what: str,
@@ -137,7 +159,7 @@ async def respond(
         headers = [pair for pair in headers if pair[0] != "content-type"] + [("content-type", wire.content_type)]
     raw = list(map(encoded, headers))
     promised = max(0, length + wire.wrong_length)
-    if status not in (204, 304):
+    if status not in BODILESS:
         raw.append((b"content-length", str(promised).encode()))
     await send({"type": "http.response.start", "status": status, "headers": raw})
     sent = wire.sent(body)

@@ -140,7 +140,7 @@ def scenarios(name: str | None, as_json: bool) -> None:
     from mockserver.scenario import library
 
     if name is None:
-        lines = {known: library.line(library.find(known)) for known in library.files()}
+        lines = {known: library.line(one) for known, one in library.scenarios().items()}
         if as_json:
             _print_json(lines)
         else:

@@ -17,6 +17,11 @@ def files() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.iterdir()) if file.suffix in ENDINGS}
 
 
+def scenarios() -> dict[str, Scenario]:
+    """Return the scenarios of the library by name, sorted; raise `ScenarioError` if a file will not do."""
+    return {name: _shipped(file, file.stat().st_mtime_ns) for name, file in files().items()}
+
+
 def find(name: str) -> Scenario:
     """Return the scenario of the library with this name, or that of a file, if *name* is the path of one.
 

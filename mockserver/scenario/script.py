@@ -124,6 +124,11 @@ class Script:
         self._feeds = [one for one in self._rules if isinstance(one.rule.do, FeedAction)]
 
     @property
+    def cuts(self) -> bool:
+        """Whether it may hold the answer to a call, or cut it short."""
+        return any(isinstance(one.rule.do, WireAction) for one in self._calls)
+
+    @property
     def hits(self) -> dict[str, Hits]:
         """Rule id -> how often something fitted it, and how often it acted."""
         return {one.rule.id: one.counter.hits for one in self._rules}

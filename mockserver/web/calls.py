@@ -66,14 +66,16 @@ def at_once(place: Place, head: Head, body: bytes) -> Done | None:
     handling = None if place.route is None else handled(place.route, head.method)
     if handling is None or not handling.at_once or len(body) > handling.limit or head.method == "HEAD":
         return None
-    if place.stage.scripts.concern(head.headers):
+    scripts = place.stage.scripts.whole(head.headers)
+    if scripts is None:
         return None
-    answering = _answer(place, handling, head, body, None, None)
+    fate = Decision() if scripts else None
+    answering = _answer(place, handling, head, body, None, None, scripts, fate)
     try:
         answering.send(None)
     except StopIteration as ended:
         done: Done = ended.value
-        return done
+        return done if fate is None else _bent(place, done, fate)
     raise AssertionError(f"{handling.operation.id} waits, though its handling says that it never does")
 
 
@@ -95,7 +97,11 @@ async def answer(place: Place, head: Head, receive: Receive) -> Done:
     if not scripts:
         return await _answer(place, handling, head, body, too_large, receive)
     fate = Decision()
-    done = await _answer(place, handling, head, body, too_large, receive, scripts, fate)
+    return _bent(place, await _answer(place, handling, head, body, too_large, receive, scripts, fate), fate)
+
+
+def _bent(place: Place, done: Done, fate: Decision) -> Done:
+    """Change an answer as scenarios want it."""
     done.fate = fate
     if fate.patches:
         provider = place.provider

@@ -202,7 +202,7 @@ class _Control:
         return json_answer(
             {
                 "in_force": {name: _hits(script) for name, script in self.stage(request).scripts.named.items()},
-                "library": {name: library.line(library.find(name)) for name in library.files()},
+                "library": {name: library.line(one) for name, one in library.scenarios().items()},
             }
         )
 

@@ -90,9 +90,14 @@ class Scripts:
         for scenario in scenarios:
             self.put(scenario)
 
-    def concern(self, headers: Mapping[str, str]) -> bool:
-        """Tell whether anything is in force for one request, or is asked for by its headers."""
-        return bool(self.named) or BY_NAME in headers or BY_ERROR in headers
+    def whole(self, headers: Mapping[str, str]) -> tuple[Script, ...] | None:
+        """Return what is in force for one request; None where that may hold its answer or cut it, or headers ask."""
+        if BY_NAME in headers or BY_ERROR in headers:
+            return None
+        if not self.named:
+            return ()
+        scripts = tuple(self.named.values())
+        return None if any(script.cuts for script in scripts) else scripts
 
     def of_request(self, headers: Mapping[str, str]) -> tuple[Script, ...]:
         """Return what is in force for one request: what its headers ask for, then what is in force anyway.

@@ -16,6 +16,7 @@ from mockserver.provider.encoding import JSON_STYLES, encoder
 from mockserver.provider.machines import compile_machine, names_of
 from mockserver.provider.model import (
     Channel,
+    Draw,
     Message,
     Operation,
     Provider,
@@ -205,10 +206,12 @@ class Compiler:
 
     def _response(self, status: int, response: Located, of: str) -> list[Response]:
         when = self.drawer.test(response["x-when"], response, "x-when", of) if "x-when" in response else None
-        headers = []
+        headers: list[tuple[str, str | Draw]] = []
         for name, header in response.get("headers", {}).items():
-            header = self.documents.deref(header)
-            headers.append((name, self.drawer.compile(header.get("schema"), at_hand=of)))
+            schema = self.documents.deref(header).get("schema")
+            always = self.documents.flat(schema).get("const") if isinstance(schema, Located) else None
+            drawn = always if isinstance(always, str) else self.drawer.compile(schema, at_hand=of)
+            headers.append((name.lower(), drawn))
         content = response.get("content", {})
         if not content:
             return [

@@ -32,6 +32,8 @@ from mockserver.provider.values import (
     getter,
     is_plain,
     is_template,
+    parts_of,
+    point,
     text,
 )
 from mockserver.provider.vocabulary import COLLECTIONS, EVENTS, SEEN_STATES
@@ -47,7 +49,7 @@ class Drawer:
     def __init__(self, documents: Documents, names: Names) -> None:
         self.documents = documents
         self.names = names
-        self._module = Module(NOTHING=NOTHING, floor=math.floor, key_of=_key_of)
+        self._module = Module(NOTHING=NOTHING, floor=math.floor, key_of=_key_of, point=point)
         self._done: dict[tuple[int, str], tuple[Located, str]] = {}
 
     def compile(self, schema: Any, *, at_hand: str = "task") -> Draw:
@@ -231,11 +233,45 @@ class Drawer:
     def _expression(self, block: Block, name: str, schema: Located) -> str:
         """Return an expression for a value name, which is None where the world has no such value."""
         get = self.getter(name, schema, "x-value")
-        if name not in COLLECTIONS and not is_template(name) and is_plain(name, self.names):
-            value = self.names.value(name)
+        if is_template(name):
+            return self._text(block, name, schema)
+        if name not in COLLECTIONS and is_plain(name, self.names):
+            value, pointer = self.names.value(name), name.partition("#")[2]
             if value.subject in PLAIN_SUBJECTS or block.is_bound(value.subject):
-                return _part(*block.subject(value.subject), value.attribute)
+                found = _part(*block.subject(value.subject), value.attribute)
+                return self._member(block, found, pointer) if pointer else found
         return f"{self._module.constant(get)}(scope)"
+
+    def _member(self, block: Block, document: str, pointer: str) -> str:
+        """Return an expression for what a JSON Pointer leads to in a document."""
+        local, key = block.local(), pointer[1:]
+        block.add(f"{local} = {document}")
+        followed = f"point({local}, {self._module.constant(pointer)})"
+        if "/" in key or "~" in key:
+            return followed
+        return f"({local}.get({self._module.constant(key)}) if {local}.__class__ is dict else {followed})"
+
+    def _text(self, block: Block, source: str, schema: Located) -> str:
+        """Write a text with `{names}` and return its local, which is None where one of them has no value."""
+        to, pieces = block.local(), []
+        block.add(f"{to} = None")
+        with block.once():
+            for part in parts_of(source, self.names, facts=False):
+                if isinstance(part, str):
+                    pieces.append(f"{{{self._module.constant(part)}}}")
+                    continue
+                inline = not part.fresh and not part.filter
+                expression = (
+                    self._expression(block, part.name, schema)
+                    if inline
+                    else f"{self._module.constant(part.get)}(scope)"
+                )
+                local = block.local()
+                block.add(f"{local} = {expression}")
+                block.add(f"if {local} is None: break")
+                pieces.append(f"{{{local}}}")
+            block.add(f'{to} = f"{"".join(pieces)}"')
+        return to
 
     def _is_document(self, schema: Located) -> bool:
         """Whether a schema shows a document of the world and has members of its own besides."""
@@ -309,14 +345,16 @@ class Drawer:
         raise schema.error(f"{name!r} is no collection; known: {', '.join(sorted(known))}", "x-each")
 
     def _needs_files(self, schema: Any, depth: int = 8) -> bool:
-        """Whether *schema* draws nothing for sure of a node without files."""
+        """Whether *schema* draws nothing for sure of a node without files, where no file is in scope."""
         if not isinstance(schema, Located) or not depth:
             return False
         flat = self.documents.flat(schema)
-        if any(word in flat for word in ("const", "default", "contentSchema", "x-value", "prefixItems")):
+        if any(word in flat for word in ("const", "default", "contentSchema", "prefixItems")):
             return False
         if "null" in flat.get("type", ()):
             return False
+        if "x-value" in flat:
+            return str(flat["x-value"]).startswith("file.")
         branches = flat.get("oneOf", flat.get("anyOf"))
         if branches is not None:
             return "properties" not in flat and all(self._needs_files(branch, depth - 1) for branch in branches)

@@ -179,7 +179,8 @@ class Response(NamedTuple):
 
     status: int
     when: Test | None
-    headers: tuple[tuple[str, Draw], ...]
+    headers: tuple[tuple[str, str | Draw], ...]
+    """Names in lower case; of each its text, or what draws it."""
     media: str | None
     """None for an answer without body."""
     draw: Draw | None

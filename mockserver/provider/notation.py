@@ -252,6 +252,8 @@ def _http_date(moment: int) -> str:
 
 
 def _strftime(pattern: str, zone: timezone) -> Notation:
+    # Who polls a task is shown the same few moments.
+    @lru_cache(maxsize=256)
     def write(moment: float) -> str:
         return datetime.fromtimestamp(moment, zone).strftime(pattern)
 

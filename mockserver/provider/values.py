@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.errors import nearest
 from mockserver.provider.scope import Scope
@@ -97,9 +98,8 @@ def getter(name: str, names: Names) -> Get:
 
 
 def is_plain(name: str, names: Names) -> bool:
-    """Whether a value is an attribute of its subject as it is, so that one may write `subject.attribute`."""
-    value = names.value(name)
-    return "#" not in name and name not in _SPECIAL and value.subject not in _SPECIAL_SUBJECTS
+    """Whether a value, less its pointer, is an attribute of its subject: one may write `subject.attribute`."""
+    return name.partition("#")[0] not in _SPECIAL and names.value(name).subject not in _SPECIAL_SUBJECTS
 
 
 def is_template(source: str) -> bool:
@@ -112,15 +112,7 @@ def text(source: str, names: Names, *, facts: bool = True) -> Get:
     Args:
         facts: whether names of facts (`violation.key`) may stand in it besides value names.
     """
-    parts: list[str | Get] = []
-    at = 0
-    for match in _PLACE.finditer(source):
-        if match.start() > at:
-            parts.append(source[at : match.start()])
-        parts.append(_place(match[1], names, facts))
-        at = match.end()
-    if at < len(source):
-        parts.append(source[at:])
+    parts = [part if isinstance(part, str) else part.get for part in parts_of(source, names, facts=facts)]
     if all(isinstance(part, str) for part in parts):
         constant = "".join(str(part) for part in parts)
         return lambda scope: constant
@@ -144,6 +136,32 @@ def text(source: str, names: Names, *, facts: bool = True) -> Get:
         return "".join(rendered)
 
     return render
+
+
+class Place(NamedTuple):
+    """A `{name}` of a text, or `{name|filter}`."""
+
+    name: str
+    filter: str
+    get: Get
+    """Gives what stands there, None for no value."""
+    fresh: bool
+    """Whether it is drawn by chance or counted, instead of being a value of the world."""
+
+
+def parts_of(source: str, names: Names, *, facts: bool) -> list[str | Place]:
+    """Return the parts of a text in order; raise `UnknownName`."""
+    parts: list[str | Place] = []
+    at = 0
+    for match in _PLACE.finditer(source):
+        if match.start() > at:
+            parts.append(source[at : match.start()])
+        name, _, filter_name = match[1].partition("|")
+        parts.append(Place(name, filter_name, _place(match[1], names, facts), name.partition(":")[0] in FRESH))
+        at = match.end()
+    if at < len(source):
+        parts.append(source[at:])
+    return parts
 
 
 def _around(before: str, get: Get, after: str) -> Get:
@@ -413,7 +431,7 @@ def _filtered(get: Get, name: str) -> Get:
 
 def _moment(pattern: str) -> Callable[[Any], str]:
     """Write a moment inside a text, UTC: `{call.at|%Y-%m-%d}`."""
-    return lambda value: datetime.fromtimestamp(value, UTC).strftime(pattern)
+    return lru_cache(maxsize=256)(lambda value: datetime.fromtimestamp(value, UTC).strftime(pattern))
 
 
 def _number(pattern: str) -> Callable[[Any], str]:

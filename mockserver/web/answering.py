@@ -127,10 +127,13 @@ def draw(response: Response, status: int, scope: Scope) -> Answer | None:
     headers = []
     if response.media is not None and response.bytes_of is None:
         headers.append(("content-type", response.media))
-    for name, draw_header in response.headers:
-        value = draw_header(scope)
+    for name, drawn_header in response.headers:
+        if isinstance(drawn_header, str):
+            headers.append((name, drawn_header))
+            continue
+        value = drawn_header(scope)
         if value is not NOTHING and value is not None:
-            headers.append((name.lower(), value if isinstance(value, str) else str(value)))
+            headers.append((name, value if isinstance(value, str) else str(value)))
     return Answer(status, headers, body)
 
 

@@ -121,21 +121,20 @@ def encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
 
 def whole(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
     """Return an answer as it goes over the wire of HTTP/1.1, on a connection that stays open."""
+    lines = [_status_line(status)]
+    for name, value in headers:
+        # Most values are plain; some are new in every answer, so that there is no use in keeping them encoded.
+        plain = value.isascii() and value.isprintable()
+        lines.append(f"{name}: {value}\r\n" if plain else f"{name}: {encoded((name, value))[1].decode('latin-1')}\r\n")
     if status in BODILESS:
-        return b"".join((_status_line(status), *map(_line, headers), b"\r\n"))
-    length = b"content-length: %d\r\n\r\n" % len(body)
-    return b"".join((_status_line(status), *map(_line, headers), length, body))
+        return f"{''.join(lines)}\r\n".encode("latin-1")
+    return f"{''.join(lines)}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
 
 @lru_cache
-def _status_line(status: int) -> bytes:
+def _status_line(status: int) -> str:
     reason = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
-    return f"HTTP/1.1 {status} {reason}\r\n".encode()
-
-
-@lru_cache(maxsize=2048)
-def _line(header: tuple[str, str]) -> bytes:
-    return b"%b: %b\r\n" % encoded(header)
+    return f"HTTP/1.1 {status} {reason}\r\n"
 
 
 async def respond(

@@ -11,6 +11,7 @@ import json
 import marshal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from mockserver.provider.model import Json, Refusal
@@ -221,7 +222,8 @@ class Task:
 
     @property
     def request(self) -> Json:
-        return self._unpacked[0]
+        given = self._given
+        return self._unpacked[0] if isinstance(given, bytes) else given[0]
 
     @property
     def overrides(self) -> Json:
@@ -375,7 +377,7 @@ class Task:
             if at == self.started and state == self.runs.running_state:
                 events.append(Event("task.cached", at, self))
                 # A run cut short tells of no node past its cut; its last state comes after.
-                events.extend(tick.event(self) for tick in ticks(self) if tick.at <= now)
+                events.extend(tick.event(self) for tick in takewhile(lambda tick: tick.at <= now, ticks(self)))
         return events
 
     def standing(self, at: float) -> Standing:

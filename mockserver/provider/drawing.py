@@ -190,8 +190,7 @@ class Drawer:
                 raise schema.error(problem, "contentSchema")
             written = f"{self._module.constant(_token)}({to}, scope)"
         elif media in (notation.JSON_TEXT, notation.PYTHON_TEXT):
-            write = self._module.constant(notation.write_inside)
-            written = f"{write}({media!r}, {self._module.constant(encoding)}, {to})"
+            written = f"{self._module.constant(notation.writer_inside(media, encoding))}({to})"
         else:
             raise schema.error(
                 f"is {media!r}; a contentSchema needs {notation.JSON_TEXT}, {notation.PYTHON_TEXT} or {notation.JWT}",

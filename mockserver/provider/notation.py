@@ -119,10 +119,35 @@ JSON_TEXT = "application/json"
 JWT = "application/jwt"
 
 
+_KEPT_TEXTS, _KEPT_TEXT = 64, 16 * 1024
+"""So many texts inside texts are remembered, each of so many letters at most."""
+
+
 def write_inside(media: str, encoding: str | None, value: Any) -> str:
     """Write *value* as the text a string with `contentMediaType` holds (JWT is written by the drawing, which signs)."""
     text = repr(value) if media == PYTHON_TEXT else json.dumps(value, ensure_ascii=False)
     return base64.b64encode(text.encode()).decode() if encoding == "base64" else text
+
+
+def writer_inside(media: str, encoding: str | None) -> Convert:
+    """Return what writes values as `write_inside` does, and remembers the latest: polls show the same prompt each time.
+
+    They are known again by being the same object, so nobody may change them.
+    """
+    known: dict[int, tuple[Any, str]] = {}
+
+    def write(value: Any) -> str:
+        found = known.get(id(value))
+        if found is not None and found[0] is value:
+            return found[1]
+        text = write_inside(media, encoding, value)
+        if isinstance(value, dict | list) and len(text) <= _KEPT_TEXT:
+            if len(known) >= _KEPT_TEXTS:
+                known.clear()
+            known[id(value)] = value, text
+        return text
+
+    return write
 
 
 def read_inside(media: str, encoding: str | None, text: Any) -> Any:

@@ -94,7 +94,7 @@ class Plan:
         """The indexes of the nodes that write files."""
         return tuple(index for index, node in enumerate(self.nodes) if any(output.extension for output in node.outputs))
 
-    @property
+    @cached_property
     def cost(self) -> float:
         """Seconds the run usually takes."""
         return sum(node.cost for node in self.nodes)

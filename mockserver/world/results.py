@@ -183,12 +183,15 @@ class RunResults:
 
     def number(self, task: Task, cut: Standing | None) -> None:
         """Draw the first number of each output's files, as ComfyUI counts the files of one prefix in a folder."""
-        reached = len(task.plan.nodes) if cut is None else cut.made
-        counters = []
-        for index in range(reached):
-            if task.plan.nodes[index].id in task.kept:
+        plan, counters = task.plan, list[int]()
+        reached = len(plan.nodes) if cut is None else cut.made
+        for index in plan.writers:
+            if index >= reached:
+                break
+            node = plan.nodes[index]
+            if node.id in task.kept:
                 continue
-            for place, output in enumerate(task.plan.nodes[index].outputs):
+            for place, output in enumerate(node.outputs):
                 if not output.extension:
                     continue
                 counted = self.counts(output.root) and (output.grows or not output.name)

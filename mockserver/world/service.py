@@ -322,7 +322,8 @@ class Service:
             extra=first_of(marks, "task.extra"),
             overrides=order.overrides,
             inputs=order.inputs,
-            graph=work.graph if work.graph is not None else order.graph,
+            # What can be made again need not be kept: half of what a task would weigh until it ends.
+            graph=None if work.again is not None else order.graph if work.graph is None else work.graph,
             again=work.again,
             targets=work.targets if work.targets is not None else order.targets,
             images=work.images,

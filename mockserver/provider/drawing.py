@@ -32,9 +32,11 @@ from mockserver.provider.values import (
     getter,
     is_plain,
     is_template,
+    is_thing,
     parts_of,
     point,
     text,
+    thing_of,
 )
 from mockserver.provider.vocabulary import COLLECTIONS, EVENTS, SEEN_STATES
 
@@ -49,7 +51,7 @@ class Drawer:
     def __init__(self, documents: Documents, names: Names) -> None:
         self.documents = documents
         self.names = names
-        self._module = Module(NOTHING=NOTHING, floor=math.floor, key_of=_key_of, point=point)
+        self._module = Module(NOTHING=NOTHING, floor=math.floor, key_of=_key_of, point=point, thing_of=thing_of)
         self._done: dict[tuple[int, str], tuple[Located, str]] = {}
 
     def compile(self, schema: Any, *, at_hand: str = "task") -> Draw:
@@ -229,17 +231,31 @@ class Drawer:
             return None
         return f"floor({to})" if write is math.floor else f"{self._module.constant(write)}({to})"
 
-    def _expression(self, block: Block, name: str, schema: Located) -> str:
-        """Return an expression for a value name, which is None where the world has no such value."""
-        get = self.getter(name, schema, "x-value")
+    def _expression(self, block: Block, name: str, schema: Located, key: str = "x-value") -> str:
+        """Return an expression for a value name at *key*, which is None where the world has no such value."""
+        get = self.getter(name, schema, key)
         if is_template(name):
             return self._text(block, name, schema)
-        if name not in COLLECTIONS and is_plain(name, self.names):
-            value, pointer = self.names.value(name), name.partition("#")[2]
-            if value.subject in PLAIN_SUBJECTS or block.is_bound(value.subject):
-                found = _part(*block.subject(value.subject), value.attribute)
-                return self._member(block, found, pointer) if pointer else found
-        return f"{self._module.constant(get)}(scope)"
+        found = None if name in COLLECTIONS else self._attribute(block, name)
+        if found is None:
+            return f"{self._module.constant(get)}(scope)"
+        pointer = name.partition("#")[2]
+        return self._member(block, found, pointer) if pointer else found
+
+    def _attribute(self, block: Block, name: str) -> str | None:
+        """Return an expression for a value, less its pointer, where it is found without a rule of its own."""
+        value = self.names.value(name)
+        if value.subject == "server":
+            return f"scope.server.get({self._module.constant(value.attribute)})"
+        if not is_plain(name, self.names):
+            return None
+        if value.subject in PLAIN_SUBJECTS or block.is_bound(value.subject):
+            return _part(*block.subject(value.subject), value.attribute)
+        if is_thing(value.subject):
+            thing = block.local()
+            block.add(f"{thing} = thing_of(scope, {self._module.constant(value.subject)})")
+            return _part(thing, True, value.attribute)
+        return None
 
     def _member(self, block: Block, document: str, pointer: str) -> str:
         """Return an expression for what a JSON Pointer leads to in a document."""
@@ -409,12 +425,15 @@ class Drawer:
 
     def _condition(self, block: Block, condition: Any, where: Located, at_hand: str) -> str:
         self._check_states(condition, where, "x-when", at_hand)
-        states = condition if isinstance(condition, list) else condition.get(f"{at_hand}.state")
-        alone = isinstance(condition, list) or len(condition) == 1
-        if alone and at_hand in PLAIN_SUBJECTS and isinstance(states, list) and all(isinstance(s, str) for s in states):
-            return f"{_part(*block.subject(at_hand), 'state')} in {self._module.constant(frozenset(states))}"
-        test = conditions.test(condition, lambda name: self.getter(name, where, "x-when"), at_hand=at_hand)
-        return f"{self._module.constant(test)}(scope)"
+        named = {f"{at_hand}.state": condition} if isinstance(condition, list) else condition
+        tests = []
+        for name, schema in named.items():
+            value = self._expression(block, name, where, "x-when")
+            if name.endswith(".state") and isinstance(schema, list) and all(isinstance(one, str) for one in schema):
+                tests.append(f"{value} in {self._module.constant(frozenset(schema))}")
+            else:
+                tests.append(f"{self._module.constant(conditions.fits(schema))}({value})")
+        return " and ".join(tests) or "True"
 
     def _check_states(self, condition: Any, where: Located, key: str, at_hand: str) -> None:
         named = {f"{at_hand}.state": condition} if isinstance(condition, list) else condition

@@ -102,6 +102,11 @@ def is_plain(name: str, names: Names) -> bool:
     return name.partition("#")[0] not in _SPECIAL and names.value(name).subject not in _SPECIAL_SUBJECTS
 
 
+def is_thing(subject: str) -> bool:
+    """Whether a subject is a kind of things, so that `thing_of` finds it."""
+    return subject not in _SUBJECTS and subject not in _SPECIAL_SUBJECTS
+
+
 def is_template(source: str) -> bool:
     return "{" in source
 
@@ -230,15 +235,17 @@ def _failure(scope: Scope) -> Any:
     return None if scope.task is None else scope.task.failure
 
 
-def _thing(kind: str) -> Get:
-    def find(scope: Scope) -> Any:
-        if scope.task is not None:
-            used = scope.task.things.get(kind)
-            if used is not None:
-                return used
-        return scope.things.get(kind)
+def thing_of(scope: Scope, kind: str) -> Any:
+    """Return the thing of a kind that the task uses, else the one in scope; None where there is none."""
+    if scope.task is not None:
+        used = scope.task.things.get(kind)
+        if used is not None:
+            return used
+    return scope.things.get(kind)
 
-    return find
+
+def _thing(kind: str) -> Get:
+    return lambda scope: thing_of(scope, kind)
 
 
 PLAIN_SUBJECTS = (

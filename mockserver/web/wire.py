@@ -113,22 +113,34 @@ async def waited_for(stage: Stage, holds: Callable[[], bool], *, limit: float, w
         event.cancel()
 
 
-@lru_cache(maxsize=2048)
+KNOWN_LINES = 512
+"""So many lines of heads are remembered as they go out, the first that there are."""
+_LINES: dict[tuple[str, str], str] = {}
+
+
 def encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
     """Return a header as it goes out: in UTF-8, as most servers write file names, and without what breaks a line."""
-    return header[0].encode("latin-1"), _UNSENDABLE.sub("?", header[1]).encode("utf-8", "replace")
+    name, value = header
+    plain = value.isascii() and value.isprintable()
+    return name.encode("latin-1"), (value if plain else _UNSENDABLE.sub("?", value)).encode("utf-8", "replace")
 
 
 def whole(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
     """Return an answer as it goes over the wire of HTTP/1.1, on a connection that stays open."""
     lines = [_status_line(status)]
-    for name, value in headers:
-        # Most values are plain; some are new in every answer, so that there is no use in keeping them encoded.
-        plain = value.isascii() and value.isprintable()
-        lines.append(f"{name}: {value}\r\n" if plain else f"{name}: {encoded((name, value))[1].decode('latin-1')}\r\n")
+    for header in headers:
+        lines.append(_LINES.get(header) or _line(header))
     if status in BODILESS:
         return f"{''.join(lines)}\r\n".encode("latin-1")
     return f"{''.join(lines)}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+
+
+def _line(header: tuple[str, str]) -> str:
+    line = f"{header[0]}: {encoded(header)[1].decode('latin-1')}\r\n"
+    # The steady ones come first; what is new in every answer is not worth a place.
+    if len(_LINES) < KNOWN_LINES and len(line) < 1024:
+        _LINES[header] = line
+    return line
 
 
 @lru_cache

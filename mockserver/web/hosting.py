@@ -30,6 +30,7 @@ from mockserver.world import catalogue as catalogues
 from mockserver.world import plan as plans
 from mockserver.world import workflow as workflows
 from mockserver.world.catalogue import Catalogue
+from mockserver.world.families import Families
 from mockserver.world.files import File
 from mockserver.world.graphcheck import Finding, GraphCheck, check
 from mockserver.world.order import signatures
@@ -47,6 +48,7 @@ class Hosting:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._own_catalogues: dict[str, Catalogue] = {}
+        self._families: dict[str, Families] = {}
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:
@@ -59,6 +61,12 @@ class Hosting:
         if provider.name not in self._own_catalogues:
             self._own_catalogues[provider.name] = self.catalogue.changed(provider.machine.classes)
         return self._own_catalogues[provider.name]
+
+    def families_of(self, provider: Provider) -> Families:
+        """Return the families of the whole graphs that a provider was sent."""
+        if provider.name not in self._families:
+            self._families[provider.name] = Families(self.catalogue_of(provider))
+        return self._families[provider.name]
 
     @functools.cached_property
     def samples(self) -> Mapping[str, Workflow]:
@@ -199,12 +207,12 @@ class _Planning:
         return self._work(found.graph, found.outputs)._replace(check=view)
 
     def _work(self, graph: Any, targets: Sequence[str] | None) -> Work:
-        catalogue = self.hosting.catalogue_of(self.provider)
-        plan = plans.make_plan(graph, catalogue, targets=targets)
+        families = self.hosting.families_of(self.provider)
+        plan = families.plan(graph, targets)
         images = plans.image_inputs(plan, graph)
         sizes = self.inputs.sizes(images)
         if sizes:
-            plan = plans.make_plan(graph, catalogue, targets=targets, sizes=sizes)
+            plan = families.plan(graph, targets, sizes)
         return Work(plan, graph, targets, images)
 
     def _check_version(self, version: str | None, workflow: Workflow) -> None:

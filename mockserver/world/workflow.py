@@ -17,17 +17,15 @@ import orjson
 from mockserver.errors import UserError
 from mockserver.world.catalogue import Catalogue, Input
 from mockserver.world.classes import Place
+from mockserver.world.families import Family
 from mockserver.world.graphcheck import Finding, check_literal, unwrapped
-from mockserver.world.plan import Plan, Size, make_plan
+from mockserver.world.plan import Plan, Size
 
 Graph = Mapping[str, Any]
 Overrides = Mapping[str, Any]
 """Node id -> `{"inputs": {name: value}}`."""
 
 _PUBLISH = ".publish.json"
-
-# One entry for each combination of sizes, steps and such that calls ask for; more than a test uses, and bounded.
-_PLANS_KEPT = 256
 
 
 @dataclass(frozen=True)
@@ -67,32 +65,7 @@ class Workflow:
         Args:
             sizes: pixels of input files, as for `make_plan`.
         """
-        base = self._base
-        if graph is None and not sizes:
-            return base
-        graph = self.graph if graph is None else graph
-        changed = []
-        for each, known in self._read.items():
-            if graph[each] is self.graph[each] and not sizes:
-                continue
-            inputs = graph[each]["inputs"]
-            for name, before in known:
-                value = inputs.get(name)
-                size = sizes.get(value) if sizes and isinstance(value, str) else None
-                if value != before or size is not None:
-                    changed.append((each, name, value, size))
-        if not changed:
-            return base
-        key = repr(changed)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = make_plan(graph, self.catalogue, sizes=sizes)
-            # A plan that had to look further than the first one did depends on more than the key says.
-            if plan.reads <= base.reads:
-                if len(self._plans) >= _PLANS_KEPT:
-                    self._plans.clear()
-                self._plans[key] = plan
-        return plan
+        return self._family.plan(self.graph if graph is None else graph, sizes)
 
     def named(self, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
         """Return overrides that set published *inputs* by name; a name that is not published is a finding.
@@ -114,20 +87,8 @@ class Workflow:
         return tuple(name for name, output in self.publication.outputs.items() if output == node)
 
     @functools.cached_property
-    def _base(self) -> Plan:
-        return make_plan(self.graph, self.catalogue)
-
-    @functools.cached_property
-    def _read(self) -> Mapping[str, list[tuple[str, Any]]]:
-        """The literals the base plan was made from, by node: name and value."""
-        read: dict[str, list[tuple[str, Any]]] = {}
-        for each, name in sorted(self._base.reads):
-            read.setdefault(each, []).append((name, self.graph[each]["inputs"].get(name)))
-        return read
-
-    @functools.cached_property
-    def _plans(self) -> dict[str, Plan]:
-        return {}
+    def _family(self) -> Family:
+        return Family(self.graph, self.catalogue)
 
 
 def apply(graph: Graph, overrides: Any, catalogue: Catalogue) -> tuple[Graph, tuple[Finding, ...]]:

@@ -37,6 +37,8 @@ class Case:
     answer: bytes = b""
     changes: bool = False
     """The world grows by it, so each round begins with a new one."""
+    graph: str = ""
+    """The member of its body that is a whole graph: the plain route checks and plans it too, as the work lies there."""
 
     @property
     def name(self) -> str:
@@ -96,7 +98,7 @@ def aliyun(made: Callable[[Case], Any]) -> Iterator[Case]:
 def esd(made: Callable[[Case], Any]) -> Iterator[Case]:
     headers = (("x-api-key", "09876543210987654321"),)
     body = fixture("esd", "create_execute")
-    submit = Case("esd", "CreateExecute", "POST", "/esd/prod/executes", body, headers, changes=True)
+    submit = Case("esd", "CreateExecute", "POST", "/esd/prod/executes", body, headers, changes=True, graph="prompt")
     made(submit)
     yield Case("esd", "GetExecute", "GET", f"/esd/prod/executes/{body['prompt_id']}", None, headers)
     yield Case("esd", "GetSyncMessage", "GET", f"/esd/prod/sync/{body['prompt_id']}", None, headers)
@@ -106,7 +108,7 @@ def esd(made: Callable[[Case], Any]) -> Iterator[Case]:
 def gpugeek(made: Callable[[Case], Any]) -> Iterator[Case]:
     headers = (("authorization", "Bearer gg-1"),)
     body = fixture("gpugeek", "text-to-image")
-    submit = Case("gpugeek", "prompt", "POST", "/gpugeek/api/v1/prompt", body, headers, changes=True)
+    submit = Case("gpugeek", "prompt", "POST", "/gpugeek/api/v1/prompt", body, headers, changes=True, graph="prompt")
     id = made(submit)["data"]["prompt_id"]
     yield Case("gpugeek", "detail", "GET", f"/gpugeek/api/v1/task/{id}", None, headers)
     yield submit
@@ -184,7 +186,7 @@ def prepared(providers: Sequence[str]) -> Iterator[tuple[Server, Server, list[Ca
 
 def _baseline(case: Case) -> dict[str, Any]:
     answer = base64.b64encode(case.answer).decode()
-    return {"answer": answer, "media": "application/json", "schema": case.schema()}
+    return {"answer": answer, "media": "application/json", "schema": case.schema(), "graph": case.graph}
 
 
 def bench(*, short: bool = False) -> Iterator[Result]:

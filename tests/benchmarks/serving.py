@@ -5,7 +5,8 @@ prints `ready: URL` once it answers.
 
 Baselines, both on uvicorn with the emulator's own settings (uvloop, httptools, no access log):
 - `/raw/CASE`: an ASGI callable that reads the body and answers fixed bytes, as many as the emulator answers;
-- `/plain/CASE`: a Starlette route that parses JSON, validates with `jsonschema`, and answers with `JSONResponse`.
+- `/plain/CASE`: a Starlette route that parses JSON, validates with `jsonschema`, and answers with `JSONResponse`; where
+  the work lies in a whole graph, it checks and plans that too, by the functions that the emulator has for it.
 WebSockets at any path get fixed frames: as many, of such a size and pace, as the query says.
 """
 
@@ -147,6 +148,8 @@ def _plain(cases: Mapping[str, Any]) -> Any:
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
+    from mockserver.world import catalogue, graphcheck, plan
+
     def route(name: str, case: Mapping[str, Any]) -> Route:
         validator = Draft202012Validator(case.get("schema", True))
         raw = base64.b64decode(case["answer"])
@@ -155,12 +158,19 @@ def _plain(cases: Mapping[str, Any]) -> Any:
         except ValueError:
             answer = raw.decode("latin-1")
 
+        member = case.get("graph")
+        known = catalogue.load() if member else None
+
         async def endpoint(request: Request) -> Response:
             body = await request.body()
             if body:
-                error = next(validator.iter_errors(json.loads(body)), None)
+                asked = json.loads(body)
+                error = next(validator.iter_errors(asked), None)
                 if error is not None:
                     return JSONResponse({"error": error.message}, status_code=422)
+                if known is not None:
+                    graphcheck.check(asked[member], known)  # what it finds depends on the provider
+                    plan.make_plan(asked[member], known)
             return JSONResponse(answer)
 
         return Route(f"/plain/{name}", endpoint, methods=["GET", "POST", "PUT"])

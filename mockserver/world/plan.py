@@ -95,6 +95,11 @@ class Plan:
         return tuple(index for index, node in enumerate(self.nodes) if any(output.extension for output in node.outputs))
 
     @cached_property
+    def wrong(self) -> tuple[int, ...]:
+        """The indexes of the nodes that have a literal where only a link will do."""
+        return tuple(index for index, node in enumerate(self.nodes) if node.wrong is not None)
+
+    @cached_property
     def cost(self) -> float:
         """Seconds the run usually takes."""
         return sum(node.cost for node in self.nodes)

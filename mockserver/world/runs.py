@@ -7,6 +7,7 @@ kernel.
 
 from __future__ import annotations
 
+import marshal
 import posixpath
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ from mockserver.world.kernel import Due, Kernel
 from mockserver.world.line import Line
 from mockserver.world.results import RunResults
 from mockserver.world.setup import Setup, Turn
-from mockserver.world.task import FINE, Failure, Fault, Node, Standing, Task, Tick, next_boundary, ticks
+from mockserver.world.task import FINE, Failure, Fault, Given, Node, Standing, Task, Tick, next_boundary, ticks
 from mockserver.world.things import Collection, Thing, reader
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 CYCLE = {"cause.type": "graph.DependencyCycleError", "cause.text": "Dependency cycle detected"}
 """How ComfyUI ends a run whose nodes wait for each other. Source: `comfy_execution/graph.py`."""
+
+
+_GIVEN_KEPT, _LARGE = 64, 64 * 1024
+"""What was given for so many tasks is kept at hand, and for none beside one that has more bytes."""
 
 
 class _Leads(NamedTuple):
@@ -98,6 +103,8 @@ class Runs:
         self._pin: tuple[Task, float, Standing] | None = None
         self.stood: tuple[Task, float, Standing] | None = None
         """What `Task.standing` found last; forgotten when anything changes."""
+        self._given: dict[int, Given] = {}
+        """What was given for the tasks that were looked at latest, by number."""
         self.results = RunResults(self)
         self.running_state = next((name for name, state in self._kind.states.items() if "done" in state.on), None)
 
@@ -176,6 +183,15 @@ class Runs:
 
     def lost(self, task: Task) -> bool:
         return task.outlook.lost_after is not None and task.created + task.outlook.lost_after <= self.now
+
+    def given(self, number: int, packed: bytes) -> Given:
+        """Return what was given for a task, as `Task.pack` has *packed* it; looks at the same task give the same."""
+        given = self._given.get(number)
+        if given is None:
+            if len(self._given) >= _GIVEN_KEPT or len(packed) > _LARGE:
+                self._given.clear()
+            given = self._given[number] = marshal.loads(packed)
+        return given
 
     def forget(self, task: Task, *, keep_files: bool = False, tell: bool = True) -> None:
         """Remove a task from what clients see; one that waits leaves its line, one that runs runs on.
@@ -488,7 +504,6 @@ class Runs:
         if task.line_id in self._uncached:
             self._uncached.discard(task.line_id)
             self._forget_results(task.line_id)
-        task.pack()
         line = self.lines.get(task.line_id)
         held = False
         if line is not None:
@@ -567,7 +582,7 @@ class Runs:
                 for node, value in task.images
                 if not setup.readable(task, value)
             ]
-        faults += [_not_a_link(node, task.graph) for node in task.plan.nodes if node.wrong is not None]
+        faults += [_not_a_link(task.plan.nodes[index], task.graph) for index in task.plan.wrong]
         if task.plan is not self._plan_seen:
             # Most tasks of a service share their plan.
             self._plan_seen, self._plan_faults = task.plan, [*self._faults_of(task.plan)]

@@ -45,6 +45,8 @@ class Plan(Protocol):
     def total_steps(self) -> int: ...
     @property
     def writers(self) -> Sequence[int]: ...
+    @property
+    def wrong(self) -> Sequence[int]: ...
     def share(self, index: int, step: int) -> float: ...
     def position(self, share: float) -> tuple[int, int]: ...
     def progress(self, share: float) -> float: ...
@@ -97,6 +99,9 @@ class Outlook(NamedTuple):
 
 FINE = Outlook()
 
+Given = tuple[Json, Json, Json, Json, Json]
+"""What a submit gave: request, overrides, inputs, extra and graph."""
+
 
 class Standing(NamedTuple):
     """Where a run stands: the first `started` nodes have begun, `ended` have ended, `made` have written their files."""
@@ -121,7 +126,6 @@ class Task:
     __slots__ = (
         "_again",
         "_given",
-        "_graph",
         "_reached",
         "account",
         "cached_nodes",
@@ -184,7 +188,7 @@ class Task:
         self.plan = plan
         self.priority = priority
         self.client = client
-        self._given: tuple[Json, Json, Json, Json] | bytes = (request, overrides, inputs, extra)
+        self._given: Given | bytes = (request, overrides, inputs, extra, graph)
         self.front = False
         self.new_seeds = False
         self.targets = targets
@@ -193,7 +197,6 @@ class Task:
         self.cached_nodes = cached
         self.kept: Mapping[str, Sequence[File]] = kept or {}
         """Id of a cached node -> the files it wrote when it ran."""
-        self._graph = graph
         self._again = again
         self.created = created
         self.started: float | None = None
@@ -222,8 +225,7 @@ class Task:
 
     @property
     def request(self) -> Json:
-        given = self._given
-        return self._unpacked[0] if isinstance(given, bytes) else given[0]
+        return self._unpacked[0]
 
     @property
     def overrides(self) -> Json:
@@ -237,20 +239,21 @@ class Task:
     def extra(self) -> Json:
         return self._unpacked[3]
 
+    @property
+    def graph(self) -> Json:
+        """The coerced graph; it is made again where that can be done."""
+        graph = self._unpacked[4]
+        return self._again(self) if graph is None and self._again is not None else graph
+
     def pack(self) -> None:
-        """Keep what the client gave as bytes, a fifth of its size: of an ended task hardly anybody asks for it."""
+        """Keep what the client gave as bytes: a fifth of its size, and nothing for the garbage collector to look at."""
         with suppress(ValueError):  # bytes of a file part stay as they are
-            self._given = marshal.dumps(self._unpacked)
-            if self._again is not None:
-                self._graph = None
+            self._given = marshal.dumps(self._given)
 
     @property
-    def _unpacked(self) -> tuple[Json, Json, Json, Json]:
+    def _unpacked(self) -> Given:
         given = self._given
-        if isinstance(given, bytes):
-            unpacked: tuple[Json, Json, Json, Json] = marshal.loads(given)
-            return unpacked
-        return given
+        return self.runs.given(self.number, given) if isinstance(given, bytes) else given
 
     # states and moments
 
@@ -312,11 +315,6 @@ class Task:
         return 0 if self.runs.rank(self) is None else self.runs.line_of(self).waiting
 
     # the run
-
-    @property
-    def graph(self) -> Json:
-        """The coerced graph; of an ended task it is made again, where that can be done."""
-        return self._again(self) if self._graph is None and self._again is not None else self._graph
 
     @property
     def nodes(self) -> list[Node]:

@@ -45,6 +45,7 @@ class EvenPlan:
     )
     total_steps: int = 13
     writers: tuple[int, ...] = (3,)
+    wrong: tuple[int, ...] = ()
     _before: tuple[int, ...] = field(default=(0, 1, 2, 12))
 
     def share(self, index: int, step: int) -> float:

@@ -8,7 +8,7 @@ way), the request goes uvicorn's usual way, from its beginning.
 
 from __future__ import annotations
 
-import logging
+import functools
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from urllib.parse import unquote
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-log = logging.getLogger("mockserver")
-
 SMALL = 64 * 1024
 """Bytes of the largest body that is waited for before the request is offered."""
 
@@ -34,6 +32,7 @@ class Prompting(Protocol):
     def at_once(self, head: Head, body: bytes) -> bytes | None: ...
 
 
+@functools.cache
 def protocol() -> type[asyncio.Protocol] | Literal["auto"]:
     """Return what uvicorn is to speak HTTP with; its own choice where httptools is not installed."""
     try:

@@ -413,7 +413,7 @@ def _uuid(digits: str) -> str:
 
 def _ulid(scope: Scope) -> str:
     milliseconds = int(scope.at * 1000)
-    stamp = "".join(CROCKFORD[(milliseconds >> shift) & 31] for shift in range(45, -1, -5))
+    stamp = "".join([CROCKFORD[(milliseconds >> shift) & 31] for shift in range(45, -1, -5)])
     return stamp + str(_stream(scope).text(CROCKFORD, 16))
 
 

@@ -12,7 +12,6 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 from urllib.parse import quote
@@ -27,8 +26,7 @@ class Secret(NamedTuple):
     secret: str
 
 
-@dataclass(frozen=True)
-class SignedRequest:
+class SignedRequest(NamedTuple):
     """A request as its signature sees it. `query` values are decoded, header names lower case, `key` decoded."""
 
     method: str

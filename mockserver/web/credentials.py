@@ -10,7 +10,7 @@ import functools
 import ipaddress
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -84,7 +84,7 @@ class Procedure:
             raise Refused("credentials-missing", {"header.name": self.header})
         if id not in secrets:
             return id
-        bare = replace(request, tolerance=self.window, check_digest=False)
+        bare = request._replace(tolerance=self.window, check_digest=False)
         SCHEMES[self.scheme].check(bare, now=now, secret=Secret(id, secrets[id]))
         nonce = request.headers.get(self.once) if self.once else None
         if nonce is not None and not used.use(f"{id}/{nonce}", now=now, window=self.window or _NONCE_WINDOW):

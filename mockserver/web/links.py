@@ -7,7 +7,6 @@ A provider's files lie in a store (`schemas/_stores/<name>`), which stands below
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -47,7 +46,7 @@ class Store(NamedTuple):
         """Raise `Refused` unless the link was made by us, for this, and is still alive."""
         if self.any_media and request.method == "PUT":
             headers = {name: value for name, value in request.headers.items() if name != "content-type"}
-            request = replace(request, headers=headers)
+            request = request._replace(headers=headers)
         given = dict(request.query)
         found = [scheme for scheme in self.provider.security_schemes.values() if scheme["name"] in given]
         procedure = str(found[0]["x-scheme"]) if found else self.scheme

@@ -63,13 +63,17 @@ class RunResults:
 
     def find(self, *, key: str | None = None, place: tuple[str, str, str] | None = None) -> File | None:
         """Return the result with this key, or at this root, folder and name, if it exists by now."""
-        for _ in range(2):
-            task = self._by_key.get(key) if key is not None else self._by_place.get(place) if place else None
-            if task is not None:
-                return next((file for file in task.files if file.key == key or _place(file) == place), None)
+        task = self._owner(key, place)
+        if task is None and self._unlisted:
             # Names are made when looked at; what nobody has looked at yet is found here.
             self._list_all()
-        return None
+            task = self._owner(key, place)
+        if task is None:
+            return None
+        return next((file for file in task.files if file.key == key or _place(file) == place), None)
+
+    def _owner(self, key: str | None, place: tuple[str, str, str] | None) -> Task | None:
+        return self._by_key.get(key) if key is not None else self._by_place.get(place) if place else None
 
     def all(self) -> list[File]:
         """Return the results of all runs that exist by now, each place once."""

@@ -7,6 +7,7 @@ the end. The clock tells what a person waits for; where other work shares the co
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -134,7 +135,9 @@ def _write(folder: Path, tests: int) -> None:
 
 def _pytest(folder: Path, *arguments: str) -> None:
     command: Sequence[str] = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments)
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, preexec_fn=free)
+    # As where packages are installed: their bytecode is there.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, preexec_fn=free, env=environment)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
 
 

@@ -7,7 +7,8 @@ What a scenario bends is bent on purpose: the emulator's answers are judged wher
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,11 @@ def _judged(server: Record, exchanges: Sequence[Json]) -> Iterator[Json]:
     from contracts import judge
 
     bent = {one["number"] for one in exchanges if one["rules"]}
-    acted = bool(bent) or any(hit["acted"] for rules in server.hits.values() for hit in rules.values())
+
+    @functools.cache
+    def acted() -> bool:
+        return bool(bent) or any(hit["acted"] for rules in server.hits.values() for hit in rules.values())
+
     providers = set(server.providers)
     for name in sorted(providers & {one["provider"] for one in exchanges}):
         mine = [one for one in exchanges if one["provider"] not in providers - {name}]
@@ -68,11 +73,11 @@ def _is_of_client(finding: Finding) -> bool:
     return rules.find(finding.rule).group == "conduct" or _fits(finding.rule, ASKED)
 
 
-def _may_be_bent(finding: Finding, bent: set[int], acted: bool) -> bool:
+def _may_be_bent(finding: Finding, bent: set[int], acted: Callable[[], bool]) -> bool:
     from contracts import rules
 
     # How a task goes shows in many answers; whichever rule changed it, all of them tell so.
-    return acted if rules.find(finding.rule).group == "history" else finding.number in bent
+    return acted() if rules.find(finding.rule).group == "history" else finding.number in bent
 
 
 def _as_json(finding: Finding) -> Json:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+import orjson
+
 from mockserver.errors import MockServerError, UserError
 
 if TYPE_CHECKING:
@@ -208,7 +210,7 @@ class World:
         status, headers, raw = answer
         if status != 200:
             answered(answer)
-        return [json.loads(line) for line in raw.splitlines()], int(headers.get("x-mock-lost", 0))
+        return [_line_of(line) for line in raw.splitlines()], int(headers.get("x-mock-lost", 0))
 
     @property
     def providers(self) -> dict[str, Json]:
@@ -244,6 +246,14 @@ class World:
         """Tell whoever lives on this world's clock where it stands."""
         for listener in tuple(self.listeners):
             listener(clock)
+
+
+def _line_of(line: bytes) -> Json:
+    try:
+        found: Json = orjson.loads(line)
+    except ValueError:  # integers beyond 64 bits
+        found = json.loads(line)
+    return found
 
 
 def answered(answer: tuple[int, Mapping[str, str], bytes]) -> Any:

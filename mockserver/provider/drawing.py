@@ -125,13 +125,19 @@ class Drawer:
             guards.append(self._condition(block, schema["x-when"], schema, at_hand))
         if "x-on" in schema:
             check_events(schema, self.names)
-            guards.append(f"{self._module.constant(_event_test(schema['x-on']))}(scope)")
+            guards.append(self._event(block, schema["x-on"]))
         if not guards:
             self._write_with_fallback(block, schema, at_hand, to)
             return
         block.add(f"{to} = NOTHING")
         with block.inside(f"if {' and '.join(guards)}:"):
             self._write_with_fallback(block, schema, at_hand, to)
+
+    def _event(self, block: Block, patterns: Sequence[str]) -> str:
+        """Return an expression that tells whether the event at hand is one of these."""
+        if any(pattern.endswith(".*") for pattern in patterns):
+            return f"{self._module.constant(_event_test(patterns))}(scope)"
+        return f"{_part(*block.subject('event'), 'name')} in {self._module.constant(frozenset(patterns))}"
 
     def _write_with_fallback(self, block: Block, schema: Located, at_hand: str, to: str) -> None:
         self._write_core(block, schema, at_hand, to)

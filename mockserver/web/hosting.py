@@ -185,8 +185,9 @@ class _Planning:
             self._found(finding, workflow)
         plan = workflow.plan(graph)
         images = plans.image_inputs(plan, graph)
-        if images:
-            plan = workflow.plan(graph, sizes=self.inputs.sizes(images))
+        sizes = self.inputs.sizes(images)
+        if sizes:
+            plan = workflow.plan(graph, sizes=sizes)
         return Work(plan, graph, order.targets, images, again=self.again)
 
     def _again(self, task: Task) -> Any:

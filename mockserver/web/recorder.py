@@ -151,8 +151,11 @@ class Secrets:
         self._documents = documents
 
     @functools.cached_property
-    def _names(self) -> tuple[frozenset[str], frozenset[str], tuple[re.Pattern[bytes], ...]]:
-        """Headers, query parameters, and patterns of what bodies hold: members, and parameters of addresses."""
+    def _names(self) -> tuple[frozenset[str], frozenset[str], tuple[re.Pattern[bytes], ...], tuple[bytes, ...]]:
+        """Headers, query parameters, and patterns of what bodies hold: members, and parameters of addresses.
+
+        Last what bodies hold one of where a pattern fits, in lower case: to look for these is a tenth of the work.
+        """
         headers, queries, members = {*USUAL_HEADERS}, {*USUAL_QUERIES}, set[str]()
         for files in self._documents:
             for scheme in files["openapi.json"].get("components", {}).get("securitySchemes", {}).values():
@@ -170,7 +173,11 @@ class Secrets:
         if members:
             named = "|".join(map(re.escape, sorted(members))).encode()
             patterns.append(re.compile(rb'("(?:' + named + rb')"\s*:\s*")[^"]*'))
-        return frozenset(headers), frozenset(queries), tuple(patterns)
+        signs = (
+            *(f"{name}=".encode() for name in sorted(queries)),
+            *(name.lower().encode() for name in sorted(members)),
+        )
+        return frozenset(headers), frozenset(queries), tuple(patterns), signs
 
     @property
     def headers(self) -> frozenset[str]:
@@ -197,7 +204,8 @@ class Secrets:
         return frame._replace(data=self._body(frame.data.encode()).decode())
 
     def _headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        return tuple((name, REDACTED if name in self.headers else value) for name, value in headers)
+        hidden = self.headers
+        return tuple([(header[0], REDACTED) if header[0] in hidden else header for header in headers])
 
     def _query(self, query: str) -> str:
         if not query:
@@ -210,7 +218,11 @@ class Secrets:
         )
 
     def _body(self, body: bytes) -> bytes:
-        for pattern in self._names[2]:
+        *_, patterns, signs = self._names
+        lower = body.lower()
+        if not any(sign in lower for sign in signs):
+            return body
+        for pattern in patterns:
             body = pattern.sub(rb"\g<1>" + REDACTED.encode(), body)
         return body
 

@@ -61,7 +61,7 @@ class Family:
             for name, before in known:
                 value = inputs.get(name)
                 size = sizes.get(value) if sizes and isinstance(value, str) else None
-                if value != before or size is not None:
+                if value != before or type(value) is not type(before) or size is not None:
                     changed.append((each, name, value, size))
         if not changed:
             return self.base
@@ -87,9 +87,7 @@ class Family:
             inputs, known = node.get("inputs"), before["inputs"]
             if not isinstance(inputs, dict) or list(inputs) != list(known):
                 return False
-            if node == before:
-                continue
-            if any(value != before[name] for name, value in node.items() if name != "inputs"):
+            if any(not _is_same(value, before[name]) for name, value in node.items() if name != "inputs"):
                 return False
             if any(not _alike(value, known[name]) for name, value in inputs.items() if value is not known[name]):
                 return False
@@ -123,8 +121,13 @@ class Families:
 def _alike(one: Any, other: Any) -> bool:
     """Whether two inputs are equal links, or literals of one kind."""
     if isinstance(one, list | dict) or isinstance(other, list | dict):
-        return bool(one == other)
+        return _is_same(one, other)
     return type(one) is type(other) or (type(one) in _NUMBERS and type(other) in _NUMBERS)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON, in which true is no 1."""
+    return bool(one == other) and (isinstance(one, str) or repr(one) == repr(other))
 
 
 def _is_small(graph: Any) -> bool:

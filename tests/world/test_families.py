@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from itertools import permutations
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +71,18 @@ def test_a_graph_has_the_plan_it_would_have_alone_whatever_came_before_it(data: 
         targets = data.draw(st.sampled_from([None, [], list(mine)[-1:], ["nowhere"]]))
         for sizes in (None, {"a fox": (10, 20)}):
             assert families.plan(mine, targets, sizes) == make_plan(mine, CATALOGUE, targets=targets, sizes=sizes)
+
+
+@pytest.mark.parametrize(("before", "after"), [*permutations([0, False, 0.0, 1, True, 1.0, "1"], 2)])
+@pytest.mark.parametrize("graph", GRAPHS, ids=["esd", "gpugeek"])
+def test_true_is_no_1_and_false_no_0_wherever_they_stand(graph: Graph, before: Any, after: Any) -> None:
+    for each, node in graph.items():
+        for name, value in node["inputs"].items():
+            families = Families(CATALOGUE)
+            for literal in (before, after):
+                mine = copy.deepcopy(graph)
+                mine[each]["inputs"][name] = [value[0], literal] if isinstance(value, list) else literal
+                assert families.plan(mine, None) == make_plan(mine, CATALOGUE), f"{each}.{name}: {literal!r}"
 
 
 def test_another_seed_and_prompt_need_no_other_plan() -> None:

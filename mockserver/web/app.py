@@ -59,7 +59,7 @@ class Application:
             await _lifespan(receive, send)
             return
         path: str = scope["path"]
-        if path.startswith("/_mock") and not path.startswith("/_mock/w/"):
+        if _is_control(path):
             await self._control(scope, receive, send)
             return
         head = Head(scope)
@@ -84,9 +84,7 @@ class Application:
 
         The request is whole, and its connection stays open.
         """
-        if head.path.startswith("/_mock") and not head.path.startswith("/_mock/w/"):
-            return None
-        if FORWARDED in head.headers:
+        if _is_control(head.path) or FORWARDED in head.headers:
             return None
         place = self.emulator.place(head)
         if place is None or head.method == "OPTIONS":
@@ -162,6 +160,10 @@ class Application:
             await send({"type": "websocket.http.response.body", "body": b"no push channel stands here"})
             return
         await feeds.follow(place, place.route.channel, head, receive, send)
+
+
+def _is_control(path: str) -> bool:
+    return path.startswith("/_mock") and not path.startswith("/_mock/w/")
 
 
 def _headers(place: Place, done: Done) -> list[tuple[str, str]]:

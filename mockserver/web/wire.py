@@ -113,11 +113,6 @@ async def waited_for(stage: Stage, holds: Callable[[], bool], *, limit: float, w
         event.cancel()
 
 
-KNOWN_LINES = 512
-"""So many lines of heads are remembered as they go out, the first that there are."""
-_LINES: dict[tuple[str, str], str] = {}
-
-
 def encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
     """Return a header as it goes out: in UTF-8, as most servers write file names, and without what breaks a line."""
     name, value = header
@@ -127,26 +122,21 @@ def encoded(header: tuple[str, str]) -> tuple[bytes, bytes]:
 
 def whole(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
     """Return an answer as it goes over the wire of HTTP/1.1, on a connection that stays open."""
-    lines = [_status_line(status)]
-    for header in headers:
-        lines.append(_LINES.get(header) or _line(header))
+    head = b"".join([_status_line(status), *map(_line, headers)])
     if status in BODILESS:
-        return f"{''.join(lines)}\r\n".encode("latin-1")
-    return f"{''.join(lines)}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+        return head + b"\r\n"
+    return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
-def _line(header: tuple[str, str]) -> str:
-    line = f"{header[0]}: {encoded(header)[1].decode('latin-1')}\r\n"
-    # The steady ones come first; what is new in every answer is not worth a place.
-    if len(_LINES) < KNOWN_LINES and len(line) < 1024:
-        _LINES[header] = line
-    return line
+@lru_cache(maxsize=2048)
+def _line(header: tuple[str, str]) -> bytes:
+    return b"%b: %b\r\n" % encoded(header)
 
 
 @lru_cache
-def _status_line(status: int) -> str:
+def _status_line(status: int) -> bytes:
     reason = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
-    return f"HTTP/1.1 {status} {reason}\r\n"
+    return f"HTTP/1.1 {status} {reason}\r\n".encode()
 
 
 async def respond(

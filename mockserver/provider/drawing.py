@@ -281,12 +281,10 @@ class Drawer:
                 if isinstance(part, str):
                     pieces.append(f"{{{self._module.constant(part)}}}")
                     continue
-                inline = not part.fresh and not part.filter
-                expression = (
-                    self._expression(block, part.name, schema)
-                    if inline
-                    else f"{self._module.constant(part.get)}(scope)"
-                )
+                if part.bare is None:
+                    expression = f"{self._module.constant(part.get)}(scope)"
+                else:
+                    expression = self._expression(block, part.bare, schema)
                 local = block.local()
                 block.add(f"{local} = {expression}")
                 block.add(f"if {local} is None: break")

@@ -146,12 +146,10 @@ def text(source: str, names: Names, *, facts: bool = True) -> Get:
 class Place(NamedTuple):
     """A `{name}` of a text, or `{name|filter}`."""
 
-    name: str
-    filter: str
     get: Get
     """Gives what stands there, None for no value."""
-    fresh: bool
-    """Whether it is drawn by chance or counted, instead of being a value of the world."""
+    bare: str | None
+    """The value name that stands there alone; None where it is filtered, drawn by chance or counted."""
 
 
 def parts_of(source: str, names: Names, *, facts: bool) -> list[str | Place]:
@@ -161,8 +159,9 @@ def parts_of(source: str, names: Names, *, facts: bool) -> list[str | Place]:
     for match in _PLACE.finditer(source):
         if match.start() > at:
             parts.append(source[at : match.start()])
-        name, _, filter_name = match[1].partition("|")
-        parts.append(Place(name, filter_name, _place(match[1], names, facts), name.partition(":")[0] in FRESH))
+        place = match[1]
+        bare = "|" not in place and place.partition(":")[0] not in FRESH
+        parts.append(Place(_place(place, names, facts), place if bare else None))
         at = match.end()
     if at < len(source):
         parts.append(source[at:])

@@ -136,7 +136,6 @@ class Service:
         """What the latest submit used, by kind; never changed, since tasks share it."""
         self._usable: dict[str, str] = {}
         """Value name -> the kind of thing that a submit uses by it; empty for none."""
-        self._fits: dict[str, Sequence[tuple[str, _Fits]]] = {}
 
     @property
     def now(self) -> float:
@@ -648,23 +647,15 @@ class Service:
         if not mine:
             state = FOREIGN if found else UNKNOWN
             raise self._refused(kind, state, ids[0] if ids else text_of(next(iter(wanted.values()))), state)
-        declared, fit = self.provider.machine.kinds[kind], mine
-        for problem, fits in self._fitting(declared):
+        declared = self.provider.machine.kinds[kind]
+        fit = mine
+        for problem, fits in _FIT.items():
             last, fit = fit, [thing for thing in fit if fits(self, declared, thing, account)]
             if not fit:
                 raise self._refused(kind, problem, last[0].id, last[0].state)
         if len(ids) < 2:
             return fit[0]
         return min([thing for thing in fit if thing.account is not None] or fit, key=self._busy)
-
-    def _fitting(self, kind: Kind) -> Sequence[tuple[str, _Fits]]:
-        """Return what may be in the way of using a thing of *kind*: most kinds limit nothing."""
-        known = self._fits.get(kind.name)
-        if known is None:
-            limits = {"not-ready": kind.ready, "barred": kind.barred, "full": kind.options.get("limit")}
-            known = [(problem, fits) for problem, fits in _FIT.items() if limits[problem] is not None]
-            self._fits[kind.name] = known
-        return known
 
     def _is_ready(self, kind: Kind, thing: Thing, account: Thing | None) -> bool:
         return ready(kind, thing)
@@ -803,8 +794,7 @@ _VERBS: dict[str, Callable[[Service, Asked, Outcome], None]] = {
     "uncache": Service._uncache,
 }
 
-_Fits = Callable[[Service, Kind, Thing, Thing | None], bool]
-_FIT: Mapping[str, _Fits] = {
+_FIT: Mapping[str, Callable[[Service, Kind, Thing, Thing | None], bool]] = {
     "not-ready": Service._is_ready,
     "barred": Service._is_allowed,
     "full": Service._has_room,

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.web.api import API, KEY, Api, Serve
+from tests.web.test_scenarios import wait_for
 
 BIG = 100_000
 """Bytes of a body that no longer counts as small."""
@@ -25,7 +26,6 @@ class Connection:
 
     def __init__(self, api: Api) -> None:
         parts = urlsplit(api.url)
-        self.host = parts.netloc
         self._api = api
         self._socket = socket.create_connection((parts.hostname, parts.port), timeout=10)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -38,8 +38,8 @@ class Connection:
                 assert self._api.http.get("/_mock/ready").is_success
             self._socket.sendall(piece)
 
-    def answer(self, method: str = "POST") -> tuple[int, dict[str, str], bytes]:
-        read = HTTPResponse(_Kept(self._stream), method=method)  # type: ignore[arg-type]  # it asks but for the stream
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        read = HTTPResponse(_Kept(self._stream), method="POST")  # type: ignore[arg-type]  # it asks but for the stream
         read.begin()
         return read.status, {name.lower(): value for name, value in read.getheaders()}, read.read()
 
@@ -165,12 +165,11 @@ def test_a_body_may_be_too_large_to_wait_for_and_is_answered_like_any_other(api:
 def test_a_call_that_is_held_keeps_its_place_before_those_sent_after_it(serve: Serve) -> None:
     api = serve()
     id, second_id = api.submit()["prompt_id"], api.submit()["prompt_id"]
-    api.http.post(
-        "/_mock/scenarios",
-        json={"name": "slow", "calls": [{"on": "get_task_info", "once": True, "wire": {"delay": 5}}]},
-    )
+    slow = "rules: [{id: slow, when: {operation: get_task_info, nth: 1}, wire: {delay: 5}}]"
+    assert api.http.put("/_mock/scenarios/slow", content=slow).is_success
     with connection(api) as client:
         client.send(request(api, asked(id)) + request(api, asked(second_id)))
+        wait_for(lambda: api.http.get("/_mock/held").json()["held"])
         api.http.post("/_mock/clock", json={"jump": 10})
         first, second = client.answer(), client.answer()
     assert id in first[2].decode()
